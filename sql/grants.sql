@@ -1,0 +1,64 @@
+-- Who may do what with which column, whole: everything is taken away first, so
+-- that this file is the answer. Run it after `store migrate up`, by whoever owns
+-- the schema (store_migrator, or an administrator); running it again changes
+-- nothing. store_app is one of those who may not see a password hash:
+-- store.credentials() is the one way to it.
+
+BEGIN;
+
+REVOKE ALL ON SCHEMA store FROM PUBLIC, store_app, store_readonly;
+REVOKE ALL ON ALL TABLES IN SCHEMA store FROM PUBLIC, store_app, store_readonly;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA store FROM PUBLIC, store_app, store_readonly;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA store FROM PUBLIC, store_app, store_readonly;
+
+GRANT USAGE ON SCHEMA store TO store_app, store_readonly;
+
+GRANT EXECUTE ON FUNCTION
+    store.in_scope(bigint, uuid, text, bigint, uuid),
+    store.line_total(integer, numeric, numeric, text),
+    store.minor_units(text),
+    store.schema_version()
+TO store_app, store_readonly;
+GRANT EXECUTE ON FUNCTION store.credentials(text) TO store_app;
+
+-- users
+
+GRANT
+    SELECT (id, username, email, is_active, created_at, updated_at),
+    INSERT (username, email, password_hash),
+    UPDATE (username, email, password_hash, is_active, updated_at),
+    DELETE
+ON store.users TO store_app;
+GRANT SELECT (id, username, email, is_active, created_at, updated_at) ON store.users TO store_readonly;
+
+-- catalog
+
+GRANT
+    SELECT,
+    INSERT (sku, name, description, price, currency, is_active),
+    UPDATE (sku, name, description, price, is_active, updated_at),
+    DELETE
+ON store.products TO store_app;
+GRANT
+    SELECT,
+    INSERT (product_id, on_hand, reserved),
+    UPDATE (on_hand, reserved)
+ON store.inventory TO store_app;
+GRANT SELECT ON store.products, store.inventory TO store_readonly;
+
+-- carts
+
+GRANT
+    SELECT,
+    INSERT,
+    UPDATE (status, user_id, updated_at, expires_at),
+    DELETE
+ON store.carts TO store_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON store.cart_items TO store_app;
+GRANT SELECT ON store.carts, store.cart_items TO store_readonly;
+
+-- imports
+
+GRANT SELECT, INSERT, DELETE ON store.product_imports TO store_app;
+
+COMMIT;
