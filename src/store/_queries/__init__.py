@@ -1,0 +1,94 @@
+"""
+Loads folders of .sql files as functions that run on a psycopg connection: our reader and adapters, aiosql's functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from store._queries.adapter_async import AsyncAdapter
+from store._queries.adapter_sync import Adapter
+from store._queries.bind import bind, teach
+from store._queries.container import Container
+from store._queries.header import NAME
+from store._queries.loader import Loader
+from store._queries.statement import Statement
+from store.errors import QueryFileError
+
+__all__ = ["Container", "Namespaces", "Statement", "bind", "load", "teach"]
+
+
+class Namespaces:
+    """
+    The files of one folder, each an attribute: `queries.users.get_user(conn, id=1)`.
+    """
+
+    def __init__(self, files: dict[str, Container], statements: tuple[Statement, ...]) -> None:
+        self._files = files
+        self._statements = statements
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """
+        Return all statements: the files in alphabetical order, each in its own.
+        """
+        return self._statements
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._files]
+
+    def __getattr__(self, name: str) -> Container:
+        files = self.__dict__.get("_files", {})
+        if name not in files:
+            raise AttributeError(f"there is no file {name}.sql: the folder has {', '.join(files)}", name=name, obj=self)
+        found: Container = files[name]
+        return found
+
+
+def load(folder: Path, *, prefix: str = "app", colour: Literal["sync", "async"]) -> Namespaces:
+    """
+    Load every .sql file of the folder.
+
+    Raises QueryFileError, with file, line and the way out, for the first entry that cannot be loaded.
+    """
+    if not NAME.fullmatch(prefix):
+        raise QueryFileError(f"the prefix {prefix!r} marks statements in the server's statistics: letters, digits, underscores")
+    files: dict[str, Container] = {}
+    places: dict[str, Statement] = {}
+    statements: list[Statement] = []
+    for path in _sql_files(folder):
+        adapter: Adapter | AsyncAdapter = AsyncAdapter() if colour == "async" else Adapter()
+        data = Loader(adapter, prefix=prefix).load_query_data_from_file(path)
+        for statement in adapter.statements.values():
+            if (other := places.setdefault(statement.name, statement)) is not statement:
+                raise _duplicate(statement, other)
+        files[path.stem] = Container(adapter).load_from_list(data)
+        statements += adapter.statements.values()
+    return Namespaces(files, tuple(statements))
+
+
+def _sql_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise QueryFileError(f"{folder}: there is no such folder: give the one that holds the .sql files")
+    seen = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))
+    for path in seen:
+        if path.stem in dir(Namespaces):
+            raise QueryFileError(f"{path}: a file cannot be called {path.stem} here: choose another name")
+        if path.is_dir():
+            raise QueryFileError(f"{path}: a folder inside a folder of queries: a file is a namespace, move its files up")
+    files = [path for path in seen if path.suffix == ".sql"]
+    if not files:
+        raise QueryFileError(f"{folder}: there is no .sql file in this folder")
+    return files
+
+
+def _duplicate(statement: Statement, other: Statement) -> QueryFileError:
+    return QueryFileError(
+        f"{statement.path}:{statement.line}: {statement.name} is already a query in {other.path.name}:{other.line}: "
+        "a name stands once in a folder, so that a search finds one place"
+    )

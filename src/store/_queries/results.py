@@ -1,0 +1,23 @@
+"""
+What a cursor knows about the rows it holds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import AsyncCursor, Cursor
+
+from store._queries.statement import Statement
+from store.errors import QueryFileError
+
+
+def names(cursor: AsyncCursor[Any] | Cursor[Any], statement: Statement) -> tuple[str, ...]:
+    """
+    Return the names of the columns.
+
+    Raises QueryFileError when the statement returned no rows at all, which is the header's mistake.
+    """
+    if cursor.description is None:
+        raise QueryFileError(f"{statement.path}:{statement.line}: {statement.name} returns no rows: mark it with !")
+    return tuple(column.name for column in cursor.description)
