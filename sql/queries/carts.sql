@@ -1,0 +1,424 @@
+-- Carts and their lines. Every statement that changes lines locks the cart and
+-- tests its status in the same statement: a line is in the order or refused, never
+-- lost. Statements on a cart carry the scope of the caller behind its key.
+
+-- name: add_cart_item(cart_id, product_id, quantity, scope, scope_user_id, scope_public_id)^
+-- Add units of a product to a cart, to its line when it has one.
+-- No row: no such cart. A row without an item says why: the cart is not open, the product is archived or sold in another currency.
+-- row: CartItemVerdict
+-- null: scope_user_id, scope_public_id
+-- Locks: the cart FOR NO KEY UPDATE, so that lines do not change while it is ordered or merged.
+WITH cart AS (
+    SELECT
+        c.id,
+        c.status,
+        c.currency
+    FROM store.carts AS c
+    WHERE
+        c.id = :cart_id::bigint
+        AND store.in_scope(c.user_id, c.public_id, :scope::text, :scope_user_id::bigint, :scope_public_id::uuid)
+    FOR NO KEY UPDATE OF c
+),
+
+product AS (
+    SELECT
+        p.id,
+        p.is_active,
+        p.currency
+    FROM store.products AS p
+    WHERE p.id = :product_id::bigint
+),
+
+item AS (
+    INSERT INTO store.cart_items AS ci (cart_id, product_id, quantity)
+    SELECT
+        cart.id,
+        product.id,
+        :quantity::bigint
+    FROM cart
+    INNER JOIN product
+        ON product.currency = cart.currency
+    WHERE
+        cart.status = 'open'
+        AND product.is_active
+    ON CONFLICT (cart_id, product_id) DO UPDATE
+    SET quantity = ci.quantity + excluded.quantity
+    RETURNING ci.cart_id, ci.product_id, ci.quantity, ci.added_at
+),
+
+touched AS (
+    UPDATE store.carts AS c
+    SET
+        updated_at = greatest(now(), c.updated_at + interval '1 microsecond'),
+        expires_at = greatest(now() + interval '30 days', c.expires_at)
+    FROM item AS t
+    WHERE c.id = t.cart_id
+)
+
+SELECT
+    cart.id AS cart_id,
+    cart.status AS cart_status,
+    product.id AS product_id,
+    product.is_active,
+    product.currency = cart.currency AS is_same_currency,
+    item.quantity,
+    item.added_at
+FROM cart
+LEFT JOIN product
+    ON true
+LEFT JOIN item
+    ON true;
+
+-- name: clear_cart(cart_id, scope, scope_user_id, scope_public_id)^
+-- Remove every line of a cart.
+-- row: CartRemovalVerdict
+-- null: scope_user_id, scope_public_id
+-- Locks: the cart FOR NO KEY UPDATE.
+WITH cart AS (
+    SELECT
+        c.id,
+        c.status
+    FROM store.carts AS c
+    WHERE
+        c.id = :cart_id::bigint
+        AND store.in_scope(c.user_id, c.public_id, :scope::text, :scope_user_id::bigint, :scope_public_id::uuid)
+    FOR NO KEY UPDATE OF c
+),
+
+removed AS (
+    DELETE FROM store.cart_items AS ci
+    USING cart
+    WHERE
+        ci.cart_id = cart.id
+        AND cart.status = 'open'
+    RETURNING ci.cart_id
+),
+
+touched AS (
+    UPDATE store.carts AS c
+    SET
+        updated_at = greatest(now(), c.updated_at + interval '1 microsecond'),
+        expires_at = greatest(now() + interval '30 days', c.expires_at)
+    FROM (SELECT DISTINCT r.cart_id FROM removed AS r) AS t
+    WHERE c.id = t.cart_id
+)
+
+SELECT
+    cart.status AS cart_status,
+    (SELECT count(*) FROM removed) AS removed
+FROM cart;
+
+-- name: create_guest_cart(currency)^
+-- Create a cart that belongs to whoever holds its public_id.
+-- row: Cart
+INSERT INTO store.carts AS c (currency)
+VALUES (:currency::text)
+RETURNING
+    c.id,
+    c.public_id,
+    c.user_id,
+    c.status,
+    c.currency,
+    '[]'::json AS lines,
+    0::numeric AS subtotal,
+    c.created_at,
+    c.updated_at,
+    c.expires_at;
+
+-- name: get_cart_by_public_id(public_id, scope, scope_user_id, scope_public_id)^
+-- Return a cart with its lines at current prices and its subtotal.
+-- row: Cart
+-- null: scope_user_id, scope_public_id
+SELECT
+    c.id,
+    c.public_id,
+    c.user_id,
+    c.status,
+    c.currency,
+    l.lines,
+    l.subtotal,
+    c.created_at,
+    c.updated_at,
+    c.expires_at
+FROM store.carts AS c
+CROSS JOIN LATERAL (
+    SELECT
+        coalesce(
+            json_agg(
+                json_build_object(
+                    'product_id', ci.product_id,
+                    'sku', p.sku,
+                    'name', p.name,
+                    'quantity', ci.quantity,
+                    'unit_price', p.price::text,
+                    'line_total', store.line_total(ci.quantity, p.price, 0, c.currency)::text,
+                    'is_active', p.is_active,
+                    'available', coalesce(i.on_hand - i.reserved, 0),
+                    'added_at', ci.added_at
+                )
+                ORDER BY ci.added_at ASC, ci.product_id ASC
+            ),
+            '[]'::json
+        ) AS lines,
+        coalesce(sum(store.line_total(ci.quantity, p.price, 0, c.currency)), 0) AS subtotal
+    FROM store.cart_items AS ci
+    INNER JOIN store.products AS p
+        ON p.id = ci.product_id
+    LEFT JOIN store.inventory AS i
+        ON i.product_id = ci.product_id
+    WHERE ci.cart_id = c.id
+) AS l
+WHERE
+    c.public_id = :public_id::uuid
+    AND store.in_scope(c.user_id, c.public_id, :scope::text, :scope_user_id::bigint, :scope_public_id::uuid);
+
+-- name: get_carts(cart_ids, scope, scope_user_id, scope_public_id)
+-- Return these carts with their lines at current prices and their subtotals.
+-- row: Cart
+-- null: scope_user_id, scope_public_id
+SELECT
+    c.id,
+    c.public_id,
+    c.user_id,
+    c.status,
+    c.currency,
+    l.lines,
+    l.subtotal,
+    c.created_at,
+    c.updated_at,
+    c.expires_at
+FROM store.carts AS c
+CROSS JOIN LATERAL (
+    SELECT
+        coalesce(
+            json_agg(
+                json_build_object(
+                    'product_id', ci.product_id,
+                    'sku', p.sku,
+                    'name', p.name,
+                    'quantity', ci.quantity,
+                    'unit_price', p.price::text,
+                    'line_total', store.line_total(ci.quantity, p.price, 0, c.currency)::text,
+                    'is_active', p.is_active,
+                    'available', coalesce(i.on_hand - i.reserved, 0),
+                    'added_at', ci.added_at
+                )
+                ORDER BY ci.added_at ASC, ci.product_id ASC
+            ),
+            '[]'::json
+        ) AS lines,
+        coalesce(sum(store.line_total(ci.quantity, p.price, 0, c.currency)), 0) AS subtotal
+    FROM store.cart_items AS ci
+    INNER JOIN store.products AS p
+        ON p.id = ci.product_id
+    LEFT JOIN store.inventory AS i
+        ON i.product_id = ci.product_id
+    WHERE ci.cart_id = c.id
+) AS l
+WHERE
+    c.id = ANY(:cart_ids::bigint[])
+    AND store.in_scope(c.user_id, c.public_id, :scope::text, :scope_user_id::bigint, :scope_public_id::uuid);
+
+-- name: get_or_create_cart(user_id, currency, scope, scope_user_id, scope_public_id)^
+-- Return the open cart of a user, made or renewed as needed; DO UPDATE, because DO NOTHING returns no row beside a concurrent insert.
+-- row: Cart
+-- null: scope_user_id, scope_public_id
+-- Locks: the cart.
+WITH c AS (
+    INSERT INTO store.carts AS open (user_id, currency)
+    SELECT
+        g.user_id,
+        :currency::text
+    FROM (VALUES (:user_id::bigint)) AS g (user_id)
+    WHERE store.in_scope(g.user_id, NULL, :scope::text, :scope_user_id::bigint, :scope_public_id::uuid)
+    ON CONFLICT (user_id) WHERE status = 'open' DO UPDATE
+    SET expires_at = greatest(excluded.expires_at, open.expires_at)
+    RETURNING id, public_id, user_id, status, currency, created_at, updated_at, expires_at
+)
+
+SELECT
+    c.id,
+    c.public_id,
+    c.user_id,
+    c.status,
+    c.currency,
+    l.lines,
+    l.subtotal,
+    c.created_at,
+    c.updated_at,
+    c.expires_at
+FROM c
+CROSS JOIN LATERAL (
+    SELECT
+        coalesce(
+            json_agg(
+                json_build_object(
+                    'product_id', ci.product_id,
+                    'sku', p.sku,
+                    'name', p.name,
+                    'quantity', ci.quantity,
+                    'unit_price', p.price::text,
+                    'line_total', store.line_total(ci.quantity, p.price, 0, c.currency)::text,
+                    'is_active', p.is_active,
+                    'available', coalesce(i.on_hand - i.reserved, 0),
+                    'added_at', ci.added_at
+                )
+                ORDER BY ci.added_at ASC, ci.product_id ASC
+            ),
+            '[]'::json
+        ) AS lines,
+        coalesce(sum(store.line_total(ci.quantity, p.price, 0, c.currency)), 0) AS subtotal
+    FROM store.cart_items AS ci
+    INNER JOIN store.products AS p
+        ON p.id = ci.product_id
+    LEFT JOIN store.inventory AS i
+        ON i.product_id = ci.product_id
+    WHERE ci.cart_id = c.id
+) AS l;
+
+-- name: lock_guest_cart(public_id)^
+-- Lock the cart of a guest and return it; a cart that has a user is not a guest's.
+-- row: LockedCart
+-- Locks: the cart FOR NO KEY UPDATE.
+SELECT
+    c.id,
+    c.status,
+    c.currency
+FROM store.carts AS c
+WHERE
+    c.public_id = :public_id::uuid
+    AND c.user_id IS NULL
+FOR NO KEY UPDATE OF c;
+
+-- name: merge_cart_items(source_id, target_id)!
+-- Move the lines of one locked cart into another, sums capped at what a line holds, and mark the first merged.
+WITH moved AS (
+    DELETE FROM store.cart_items AS ci
+    WHERE ci.cart_id = :source_id::bigint
+    RETURNING ci.product_id, ci.quantity, ci.added_at
+),
+
+received AS (
+    INSERT INTO store.cart_items AS ci (cart_id, product_id, quantity, added_at)
+    SELECT
+        :target_id::bigint,
+        m.product_id,
+        m.quantity,
+        m.added_at
+    FROM moved AS m
+    ON CONFLICT (cart_id, product_id) DO UPDATE
+    SET quantity = least(ci.quantity + excluded.quantity, 9999)
+)
+
+UPDATE store.carts AS c
+SET
+    status = 'merged',
+    updated_at = greatest(now(), c.updated_at + interval '1 microsecond')
+WHERE c.id = :source_id::bigint;
+
+-- name: remove_cart_item(cart_id, product_id, scope, scope_user_id, scope_public_id)^
+-- Remove one line of a cart.
+-- row: CartRemovalVerdict
+-- null: scope_user_id, scope_public_id
+-- Locks: the cart FOR NO KEY UPDATE.
+WITH cart AS (
+    SELECT
+        c.id,
+        c.status
+    FROM store.carts AS c
+    WHERE
+        c.id = :cart_id::bigint
+        AND store.in_scope(c.user_id, c.public_id, :scope::text, :scope_user_id::bigint, :scope_public_id::uuid)
+    FOR NO KEY UPDATE OF c
+),
+
+removed AS (
+    DELETE FROM store.cart_items AS ci
+    USING cart
+    WHERE
+        ci.cart_id = cart.id
+        AND cart.status = 'open'
+        AND ci.product_id = :product_id::bigint
+    RETURNING ci.cart_id
+),
+
+touched AS (
+    UPDATE store.carts AS c
+    SET
+        updated_at = greatest(now(), c.updated_at + interval '1 microsecond'),
+        expires_at = greatest(now() + interval '30 days', c.expires_at)
+    FROM (SELECT DISTINCT r.cart_id FROM removed AS r) AS t
+    WHERE c.id = t.cart_id
+)
+
+SELECT
+    cart.status AS cart_status,
+    (SELECT count(*) FROM removed) AS removed
+FROM cart;
+
+-- name: set_cart_item(cart_id, product_id, quantity, scope, scope_user_id, scope_public_id)^
+-- Set how many units of a product a cart holds.
+-- No row: no such cart. A row without an item says why: the cart is not open, the product is archived or sold in another currency.
+-- row: CartItemVerdict
+-- null: scope_user_id, scope_public_id
+-- Locks: the cart FOR NO KEY UPDATE, so that lines do not change while it is ordered or merged.
+WITH cart AS (
+    SELECT
+        c.id,
+        c.status,
+        c.currency
+    FROM store.carts AS c
+    WHERE
+        c.id = :cart_id::bigint
+        AND store.in_scope(c.user_id, c.public_id, :scope::text, :scope_user_id::bigint, :scope_public_id::uuid)
+    FOR NO KEY UPDATE OF c
+),
+
+product AS (
+    SELECT
+        p.id,
+        p.is_active,
+        p.currency
+    FROM store.products AS p
+    WHERE p.id = :product_id::bigint
+),
+
+item AS (
+    INSERT INTO store.cart_items AS ci (cart_id, product_id, quantity)
+    SELECT
+        cart.id,
+        product.id,
+        :quantity::bigint
+    FROM cart
+    INNER JOIN product
+        ON product.currency = cart.currency
+    WHERE
+        cart.status = 'open'
+        AND product.is_active
+    ON CONFLICT (cart_id, product_id) DO UPDATE
+    SET quantity = excluded.quantity
+    RETURNING ci.cart_id, ci.product_id, ci.quantity, ci.added_at
+),
+
+touched AS (
+    UPDATE store.carts AS c
+    SET
+        updated_at = greatest(now(), c.updated_at + interval '1 microsecond'),
+        expires_at = greatest(now() + interval '30 days', c.expires_at)
+    FROM item AS t
+    WHERE c.id = t.cart_id
+)
+
+SELECT
+    cart.id AS cart_id,
+    cart.status AS cart_status,
+    product.id AS product_id,
+    product.is_active,
+    product.currency = cart.currency AS is_same_currency,
+    item.quantity,
+    item.added_at
+FROM cart
+LEFT JOIN product
+    ON true
+LEFT JOIN item
+    ON true;

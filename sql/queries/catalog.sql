@@ -1,0 +1,428 @@
+-- What the shop sells. inventory_count is what can be sold now: on_hand - reserved.
+-- A listing is one statement a sort and direction: a keyset page by an index, with
+-- every filter bound (a filter that is off is bound to a value that lets all pass).
+
+-- name: create_products(skus, names, descriptions, prices, currencies, actives, on_hands)
+-- Create these products with their stock, in the order given.
+-- row: Product
+WITH given AS (
+    SELECT
+        n.sku,
+        n.name,
+        n.description,
+        n.price,
+        n.currency,
+        n.is_active,
+        n.on_hand,
+        n.position
+    FROM unnest(
+        :skus::text[], :names::text[], :descriptions::text[], :prices::numeric[], :currencies::text[], :actives::boolean[], :on_hands::bigint[]
+    ) WITH ORDINALITY AS n (sku, name, description, price, currency, is_active, on_hand, position)
+),
+
+created AS (
+    INSERT INTO store.products (sku, name, description, price, currency, is_active)
+    SELECT
+        g.sku,
+        g.name,
+        g.description,
+        g.price,
+        g.currency,
+        g.is_active
+    FROM given AS g
+    ORDER BY g.position ASC
+    RETURNING id, sku, name, description, price, currency, is_active, created_at, updated_at
+),
+
+stocked AS (
+    INSERT INTO store.inventory (product_id, on_hand)
+    SELECT
+        c.id,
+        g.on_hand
+    FROM created AS c
+    INNER JOIN given AS g
+        ON g.sku = c.sku
+    RETURNING product_id, on_hand
+)
+
+SELECT
+    c.id,
+    c.sku,
+    c.name,
+    c.description,
+    c.price,
+    c.currency,
+    c.is_active,
+    s.on_hand AS inventory_count,
+    c.created_at,
+    c.updated_at
+FROM created AS c
+INNER JOIN stocked AS s
+    ON s.product_id = c.id
+ORDER BY c.id ASC;
+
+-- name: delete_product(product_id)!
+-- Delete a product, its inventory and the lines of carts that hold it.
+DELETE FROM store.products AS p
+WHERE p.id = :product_id::bigint;
+
+-- name: facet_products(price_from, price_to, min_available, active, price_steps)^
+-- Count and divide the first 10,000 products of a listing.
+-- row: CountedFacets
+WITH matching AS (
+    SELECT
+        p.price,
+        coalesce(i.on_hand - i.reserved, 0) AS available
+    FROM store.products AS p
+    LEFT JOIN store.inventory AS i
+        ON i.product_id = p.id
+    WHERE
+        p.price BETWEEN :price_from::numeric AND :price_to::numeric
+        AND p.is_active = ANY(:active::boolean[])
+        AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+    LIMIT 10001
+),
+
+counted AS (
+    SELECT
+        m.price,
+        m.available
+    FROM matching AS m
+    LIMIT 10000
+),
+
+divided AS (
+    SELECT
+        width_bucket(c.price, :price_steps::numeric[]) AS step,
+        count(*) AS products
+    FROM counted AS c
+    GROUP BY width_bucket(c.price, :price_steps::numeric[])
+)
+
+SELECT
+    (SELECT count(*) FROM counted) AS products,
+    (SELECT count(*) FROM matching) > 10000 AS is_capped,
+    (SELECT count(*) FROM counted AS c WHERE c.available > 0) AS in_stock,
+    (SELECT min(c.price) FROM counted AS c) AS price_min,
+    (SELECT max(c.price) FROM counted AS c) AS price_max,
+    (
+        SELECT coalesce(json_agg(json_build_object('step', d.step, 'products', d.products) ORDER BY d.step ASC), '[]'::json)
+        FROM divided AS d
+    ) AS price_ranges;
+
+-- name: facet_search(text, price_from, price_to, min_available, active, price_steps)^
+-- Count and divide the first 10,000 products of a search.
+-- row: CountedFacets
+WITH matching AS (
+    SELECT
+        p.price,
+        coalesce(i.on_hand - i.reserved, 0) AS available
+    FROM store.products AS p
+    LEFT JOIN store.inventory AS i
+        ON i.product_id = p.id
+    WHERE
+        p.search @@ websearch_to_tsquery('pg_catalog.simple', :text::text)
+        AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
+        AND p.is_active = ANY(:active::boolean[])
+        AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+    LIMIT 10001
+),
+
+counted AS (
+    SELECT
+        m.price,
+        m.available
+    FROM matching AS m
+    LIMIT 10000
+),
+
+divided AS (
+    SELECT
+        width_bucket(c.price, :price_steps::numeric[]) AS step,
+        count(*) AS products
+    FROM counted AS c
+    GROUP BY width_bucket(c.price, :price_steps::numeric[])
+)
+
+SELECT
+    (SELECT count(*) FROM counted) AS products,
+    (SELECT count(*) FROM matching) > 10000 AS is_capped,
+    (SELECT count(*) FROM counted AS c WHERE c.available > 0) AS in_stock,
+    (SELECT min(c.price) FROM counted AS c) AS price_min,
+    (SELECT max(c.price) FROM counted AS c) AS price_max,
+    (
+        SELECT coalesce(json_agg(json_build_object('step', d.step, 'products', d.products) ORDER BY d.step ASC), '[]'::json)
+        FROM divided AS d
+    ) AS price_ranges;
+
+-- name: get_product(product_id, active)^
+-- Return one product.
+-- row: Product
+SELECT
+    p.id,
+    p.sku,
+    p.name,
+    p.description,
+    p.price,
+    p.currency,
+    p.is_active,
+    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    p.created_at,
+    p.updated_at
+FROM store.products AS p
+LEFT JOIN store.inventory AS i
+    ON i.product_id = p.id
+WHERE
+    p.id = :product_id::bigint
+    AND p.is_active = ANY(:active::boolean[]);
+
+-- name: get_product_by_sku(sku, active)^
+-- Return the product with this sku, in any case.
+-- row: Product
+-- rows: at most one (products_sku_key)
+SELECT
+    p.id,
+    p.sku,
+    p.name,
+    p.description,
+    p.price,
+    p.currency,
+    p.is_active,
+    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    p.created_at,
+    p.updated_at
+FROM store.products AS p
+LEFT JOIN store.inventory AS i
+    ON i.product_id = p.id
+WHERE
+    upper(p.sku) = upper(:sku::text COLLATE "C")
+    AND p.is_active = ANY(:active::boolean[]);
+
+-- name: get_products(product_ids, active)
+-- Return these products.
+-- row: Product
+SELECT
+    p.id,
+    p.sku,
+    p.name,
+    p.description,
+    p.price,
+    p.currency,
+    p.is_active,
+    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    p.created_at,
+    p.updated_at
+FROM store.products AS p
+LEFT JOIN store.inventory AS i
+    ON i.product_id = p.id
+WHERE
+    p.id = ANY(:product_ids::bigint[])
+    AND p.is_active = ANY(:active::boolean[]);
+
+-- name: list_products_by_created_at(after_created_at, after_id, price_from, price_to, min_available, active, page_size)
+-- Return a page of products, oldest first, and one row more when there is a next page.
+-- The first page starts after the extreme of the sort, so that every page is one and the same index scan.
+-- row: Product
+SELECT
+    p.id,
+    p.sku,
+    p.name,
+    p.description,
+    p.price,
+    p.currency,
+    p.is_active,
+    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    p.created_at,
+    p.updated_at
+FROM store.products AS p
+LEFT JOIN store.inventory AS i
+    ON i.product_id = p.id
+WHERE
+    (p.created_at, p.id) > (:after_created_at::timestamptz, :after_id::bigint)
+    AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
+    AND p.is_active = ANY(:active::boolean[])
+    AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+ORDER BY p.created_at ASC, p.id ASC
+LIMIT least(:page_size::bigint, 200) + 1;
+
+-- name: list_products_by_created_at_desc(after_created_at, after_id, price_from, price_to, min_available, active, page_size)
+-- Return a page of products, newest first, and one row more when there is a next page.
+-- The first page starts after the extreme of the sort, so that every page is one and the same index scan.
+-- row: Product
+SELECT
+    p.id,
+    p.sku,
+    p.name,
+    p.description,
+    p.price,
+    p.currency,
+    p.is_active,
+    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    p.created_at,
+    p.updated_at
+FROM store.products AS p
+LEFT JOIN store.inventory AS i
+    ON i.product_id = p.id
+WHERE
+    (p.created_at, p.id) < (:after_created_at::timestamptz, :after_id::bigint)
+    AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
+    AND p.is_active = ANY(:active::boolean[])
+    AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+ORDER BY p.created_at DESC, p.id DESC
+LIMIT least(:page_size::bigint, 200) + 1;
+
+-- name: list_products_by_name(after_name, after_id, price_from, price_to, min_available, active, page_size)
+-- Return a page of products, A to Z, and one row more when there is a next page.
+-- The first page starts after the extreme of the sort, so that every page is one and the same index scan.
+-- row: Product
+SELECT
+    p.id,
+    p.sku,
+    p.name,
+    p.description,
+    p.price,
+    p.currency,
+    p.is_active,
+    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    p.created_at,
+    p.updated_at
+FROM store.products AS p
+LEFT JOIN store.inventory AS i
+    ON i.product_id = p.id
+WHERE
+    (p.name, p.id) > (:after_name::text, :after_id::bigint)
+    AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
+    AND p.is_active = ANY(:active::boolean[])
+    AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+ORDER BY p.name ASC, p.id ASC
+LIMIT least(:page_size::bigint, 200) + 1;
+
+-- name: list_products_by_name_desc(after_name, after_id, price_from, price_to, min_available, active, page_size)
+-- Return a page of products, Z to A, and one row more when there is a next page.
+-- The first page starts after the extreme of the sort, so that every page is one and the same index scan.
+-- row: Product
+SELECT
+    p.id,
+    p.sku,
+    p.name,
+    p.description,
+    p.price,
+    p.currency,
+    p.is_active,
+    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    p.created_at,
+    p.updated_at
+FROM store.products AS p
+LEFT JOIN store.inventory AS i
+    ON i.product_id = p.id
+WHERE
+    (p.name, p.id) < (:after_name::text, :after_id::bigint)
+    AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
+    AND p.is_active = ANY(:active::boolean[])
+    AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+ORDER BY p.name DESC, p.id DESC
+LIMIT least(:page_size::bigint, 200) + 1;
+
+-- name: list_products_by_price(after_price, after_id, price_from, price_to, min_available, active, page_size)
+-- Return a page of products, cheapest first, and one row more when there is a next page.
+-- The first page starts after the extreme of the sort, so that every page is one and the same index scan.
+-- row: Product
+SELECT
+    p.id,
+    p.sku,
+    p.name,
+    p.description,
+    p.price,
+    p.currency,
+    p.is_active,
+    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    p.created_at,
+    p.updated_at
+FROM store.products AS p
+LEFT JOIN store.inventory AS i
+    ON i.product_id = p.id
+WHERE
+    (p.price, p.id) > (:after_price::numeric, :after_id::bigint)
+    AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
+    AND p.is_active = ANY(:active::boolean[])
+    AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+ORDER BY p.price ASC, p.id ASC
+LIMIT least(:page_size::bigint, 200) + 1;
+
+-- name: list_products_by_price_desc(after_price, after_id, price_from, price_to, min_available, active, page_size)
+-- Return a page of products, dearest first, and one row more when there is a next page.
+-- The first page starts after the extreme of the sort, so that every page is one and the same index scan.
+-- row: Product
+SELECT
+    p.id,
+    p.sku,
+    p.name,
+    p.description,
+    p.price,
+    p.currency,
+    p.is_active,
+    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    p.created_at,
+    p.updated_at
+FROM store.products AS p
+LEFT JOIN store.inventory AS i
+    ON i.product_id = p.id
+WHERE
+    (p.price, p.id) < (:after_price::numeric, :after_id::bigint)
+    AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
+    AND p.is_active = ANY(:active::boolean[])
+    AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+ORDER BY p.price DESC, p.id DESC
+LIMIT least(:page_size::bigint, 200) + 1;
+
+-- name: search_products(text, price_from, price_to, min_available, active, page_size)
+-- Return the products that match the words best, at most 200; the words are read as a web search is.
+-- row: Product
+SELECT
+    p.id,
+    p.sku,
+    p.name,
+    p.description,
+    p.price,
+    p.currency,
+    p.is_active,
+    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    p.created_at,
+    p.updated_at
+FROM store.products AS p
+LEFT JOIN store.inventory AS i
+    ON i.product_id = p.id
+WHERE
+    p.search @@ websearch_to_tsquery('pg_catalog.simple', :text::text)
+    AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
+    AND p.is_active = ANY(:active::boolean[])
+    AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+ORDER BY ts_rank(p.search, websearch_to_tsquery('pg_catalog.simple', :text::text)) DESC, p.id ASC
+LIMIT least(:page_size::bigint, 200);
+
+-- name: update_product(product_id, sku, name, set_description, description, price, is_active, expected_updated_at)^
+-- Change what is given and keep the rest; nothing when the row is not as old as expected.
+-- row: Product
+-- null: sku, name, description, price, is_active, expected_updated_at
+UPDATE store.products AS p
+SET
+    sku = coalesce(:sku::text, p.sku),
+    name = coalesce(:name::text, p.name),
+    description = CASE WHEN :set_description::boolean THEN :description::text ELSE p.description END,
+    price = coalesce(:price::numeric, p.price),
+    is_active = coalesce(:is_active::boolean, p.is_active),
+    updated_at = greatest(now(), p.updated_at + interval '1 microsecond')
+WHERE
+    p.id = :product_id::bigint
+    AND p.updated_at = coalesce(:expected_updated_at::timestamptz, p.updated_at)
+RETURNING
+    p.id,
+    p.sku,
+    p.name,
+    p.description,
+    p.price,
+    p.currency,
+    p.is_active,
+    coalesce((SELECT i.on_hand - i.reserved FROM store.inventory AS i WHERE i.product_id = p.id), 0) AS inventory_count,
+    p.created_at,
+    p.updated_at;

@@ -1,0 +1,134 @@
+-- People who can log in. The password hash comes in through create_users and
+-- set_password_hash and goes out through get_credentials alone. Statements on a
+-- row that somebody owns carry the scope of the caller behind the primary key.
+
+-- name: create_users(usernames, emails, password_hashes)
+-- Create these users, in the order given.
+-- row: User
+INSERT INTO store.users (username, email, password_hash)
+SELECT
+    n.username,
+    n.email,
+    n.password_hash
+FROM unnest(:usernames::text[], :emails::text[], :password_hashes::text[]) WITH ORDINALITY AS n (username, email, password_hash, position)
+ORDER BY n.position ASC
+RETURNING id, username, email, is_active, created_at, updated_at;
+
+-- name: delete_user(user_id)!
+-- Delete a user and, by cascade, their carts.
+DELETE FROM store.users AS u
+WHERE u.id = :user_id::bigint;
+
+-- name: find_user_by_email(email)^
+-- Return the user with this canonical e-mail address.
+-- row: User
+SELECT
+    u.id,
+    u.username,
+    u.email,
+    u.is_active,
+    u.created_at,
+    u.updated_at
+FROM store.users AS u
+WHERE u.email = :email::text;
+
+-- name: find_user_by_username(username)^
+-- Return the user with this user name, in any case.
+-- row: User
+-- rows: at most one (users_username_key)
+SELECT
+    u.id,
+    u.username,
+    u.email,
+    u.is_active,
+    u.created_at,
+    u.updated_at
+FROM store.users AS u
+WHERE lower(u.username) = lower(:username::text COLLATE "C");
+
+-- name: get_credentials(login)^
+-- Return whose login this is and the hash to verify: the one reader of password hashes.
+-- row: Credentials
+-- rows: at most one (a user name has no @, an e-mail address has one)
+SELECT
+    c.password_hash,
+    u.id,
+    u.username,
+    u.email,
+    u.is_active,
+    u.created_at,
+    u.updated_at
+FROM store.credentials(:login::text) AS c
+INNER JOIN store.users AS u
+    ON u.id = c.user_id;
+
+-- name: get_user(user_id, scope, scope_user_id)^
+-- Return one user.
+-- row: User
+-- null: scope_user_id
+SELECT
+    u.id,
+    u.username,
+    u.email,
+    u.is_active,
+    u.created_at,
+    u.updated_at
+FROM store.users AS u
+WHERE
+    u.id = :user_id::bigint
+    AND store.in_scope(u.id, NULL, :scope::text, :scope_user_id::bigint, NULL);
+
+-- name: get_users(user_ids)
+-- Return these users.
+-- row: User
+SELECT
+    u.id,
+    u.username,
+    u.email,
+    u.is_active,
+    u.created_at,
+    u.updated_at
+FROM store.users AS u
+WHERE u.id = ANY(:user_ids::bigint[]);
+
+-- name: list_users(after_id, page_size)
+-- Return a page of users by id, and one row more when there is a next page.
+-- row: User
+SELECT
+    u.id,
+    u.username,
+    u.email,
+    u.is_active,
+    u.created_at,
+    u.updated_at
+FROM store.users AS u
+WHERE u.id > :after_id::bigint
+ORDER BY u.id ASC
+LIMIT least(:page_size::bigint, 200) + 1;
+
+-- name: set_password_hash(user_id, password_hash, scope, scope_user_id)!
+-- Replace the password hash of a user.
+-- null: scope_user_id
+UPDATE store.users AS u
+SET
+    password_hash = :password_hash::text,
+    updated_at = greatest(now(), u.updated_at + interval '1 microsecond')
+WHERE
+    u.id = :user_id::bigint
+    AND store.in_scope(u.id, NULL, :scope::text, :scope_user_id::bigint, NULL);
+
+-- name: update_user(user_id, username, email, is_active, expected_updated_at, scope, scope_user_id)^
+-- Change what is given and keep the rest; nothing when the row is not as old as expected.
+-- row: User
+-- null: username, email, is_active, expected_updated_at, scope_user_id
+UPDATE store.users AS u
+SET
+    username = coalesce(:username::text, u.username),
+    email = coalesce(:email::text, u.email),
+    is_active = coalesce(:is_active::boolean, u.is_active),
+    updated_at = greatest(now(), u.updated_at + interval '1 microsecond')
+WHERE
+    u.id = :user_id::bigint
+    AND u.updated_at = coalesce(:expected_updated_at::timestamptz, u.updated_at)
+    AND store.in_scope(u.id, NULL, :scope::text, :scope_user_id::bigint, NULL)
+RETURNING u.id, u.username, u.email, u.is_active, u.created_at, u.updated_at;

@@ -1,0 +1,55 @@
+"""
+The commerce data layer that a person can read: plain SQL files, typed Python.
+"""
+
+from store._async.queries import AsyncQueries
+from store._async.session import AsyncSession
+from store._async.shopper import AsyncShopper
+from store._async.store import AsyncStore
+from store._sync.queries import Queries
+from store._sync.session import Session
+from store._sync.shopper import Shopper
+from store._sync.store import Store
+from store.errors import StoreError
+from store.models import (
+    Cart,
+    CartItem,
+    CartLine,
+    Facets,
+    Inventory,
+    NewProduct,
+    NewUser,
+    Page,
+    PriceRange,
+    Product,
+    ProductUpdate,
+    User,
+    UserUpdate,
+)
+from store.settings import Settings
+
+__all__ = [
+    "AsyncQueries",
+    "AsyncSession",
+    "AsyncShopper",
+    "AsyncStore",
+    "Cart",
+    "CartItem",
+    "CartLine",
+    "Facets",
+    "Inventory",
+    "NewProduct",
+    "NewUser",
+    "Page",
+    "PriceRange",
+    "Product",
+    "ProductUpdate",
+    "Queries",
+    "Session",
+    "Settings",
+    "Shopper",
+    "Store",
+    "StoreError",
+    "User",
+    "UserUpdate",
+]

@@ -1,0 +1,27 @@
+"""
+The command `store`, and `python -m store`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from store import _distribution
+
+
+def main() -> int:
+    """
+    Run the command line and return its exit code.
+    """
+    try:
+        from store.cli import run  # the extra may be absent
+    except ImportError as error:
+        if error.name not in {"typer", "rich"}:
+            raise
+        sys.stderr.write(f"store: {_distribution.missing_extra('cli', 'the command line')}\n")
+        return 2
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""
+Arguments of verbs, held against the same types as the fields of the DTOs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from store.errors import InvalidInput, NotFound
+from store.models import MAX_MANY
+
+T = TypeVar("T")
+
+
+@lru_cache(maxsize=64)
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def checked(field: str, kind: Any, value: Any) -> Any:
+    """
+    Return the value as this kind takes it, or raise InvalidInput that names the field and the rule.
+    """
+    try:
+        return _adapter(kind).validate_python(value)
+    except ValidationError as error:
+        fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in fault["loc"] if isinstance(part, str) and part.isidentifier()) or field
+    message = f"{where}: {fault['msg'].removeprefix('Value error, ')}"
+    raise InvalidInput(message, field=where)
+
+
+def several(field: str, kind: Any, values: Iterable[Any]) -> list[Any]:
+    """
+    Return a list of checked values, at most 10,000.
+    """
+    given = list(values)
+    if len(given) > MAX_MANY:
+        message = f"{field}: at most {MAX_MANY} at a time, not {len(given)}"
+        raise InvalidInput(message, field=field)
+    return [checked(field, kind, value) for value in given]
+
+
+def in_order(what: str, ids: Sequence[int], rows: Iterable[T], key: str = "id") -> tuple[T, ...]:
+    """
+    Return the rows in the order of the ids that asked for them. Raises NotFound for ids without a row.
+    """
+    found = {getattr(row, key): row for row in rows}
+    missing = sorted(set(ids) - found.keys())
+    if missing:
+        shown = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
+        message = f"there is no such {what}: {shown}"
+        raise NotFound(message)
+    return tuple(found[i] for i in ids)

@@ -1,0 +1,203 @@
+"""
+Carts: everybody's for the back office, the own ones for a shopper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from store._arguments import checked, in_order, several
+from store._async.queries import queries
+from store._async.runner import AsyncRunner
+from store.errors import CartClosed, CurrencyMismatch, NotFound, ProductUnavailable
+from store.models import (
+    Cart,
+    CartItem,
+    CartItemVerdict,
+    CartLine,
+    CartRemovalVerdict,
+    Id,
+    LockedCart,
+    PublicId,
+    Quantity,
+)
+
+
+class AsyncCartLines:
+    """
+    What may be done with a cart that one may see.
+    """
+
+    def __init__(self, runner: AsyncRunner) -> None:
+        self._runner = runner
+
+    async def add_item(self, cart_id: int, *, product_id: int, quantity: int = 1) -> CartItem:
+        """
+        Add units of a product, to its line when the cart has one; a line holds at most 9,999.
+
+        Raises NotFound, CartClosed, ProductUnavailable, CurrencyMismatch, InvalidInput. Locks the cart.
+        """
+        return await self._put(queries.carts.add_cart_item, cart_id, product_id, quantity)
+
+    async def check_availability(self, cart_id: int) -> tuple[CartLine, ...]:
+        """
+        Return the lines that could not be bought now: archived, or more than is available. Raises NotFound.
+        """
+        cart = await self.get(cart_id)
+        return tuple(line for line in cart.lines if not line.is_active or line.quantity > line.available)
+
+    async def clear(self, cart_id: int) -> int:
+        """
+        Remove every line and return how many there were. Raises NotFound, CartClosed. Locks the cart.
+        """
+        cart_id = checked("cart_id", Id, cart_id)
+        verdict = await self._runner.one_or_none(CartRemovalVerdict, queries.carts.clear_cart, cart_id=cart_id)
+        return _removed(verdict, cart_id)
+
+    async def get(self, cart_id: int) -> Cart:
+        """
+        Return a cart with its lines at current prices and its subtotal. Raises NotFound.
+        """
+        return (await self.get_many((cart_id,)))[0]
+
+    async def get_many(self, cart_ids: Iterable[int]) -> tuple[Cart, ...]:
+        """
+        Return up to 10,000 carts in the order of their ids. Raises NotFound, naming ids that do not exist.
+        """
+        ids = several("cart_ids", Id, cart_ids)
+        return in_order("cart", ids, await self._runner.many(Cart, queries.carts.get_carts, cart_ids=ids) if ids else ())
+
+    async def remove_item(self, cart_id: int, *, product_id: int) -> bool:
+        """
+        Remove the line of a product; False when there was none. Raises NotFound, CartClosed. Locks the cart.
+        """
+        cart_id, product_id = checked("cart_id", Id, cart_id), checked("product_id", Id, product_id)
+        verdict = await self._runner.one_or_none(
+            CartRemovalVerdict, queries.carts.remove_cart_item, cart_id=cart_id, product_id=product_id
+        )
+        return _removed(verdict, cart_id) > 0
+
+    async def set_quantity(self, cart_id: int, *, product_id: int, quantity: int) -> CartItem:
+        """
+        Set how many units of a product the cart holds, 1 to 9,999.
+
+        Raises NotFound, CartClosed, ProductUnavailable, CurrencyMismatch, InvalidInput. Locks the cart.
+        """
+        return await self._put(queries.carts.set_cart_item, cart_id, product_id, quantity)
+
+    async def _put(self, function: object, cart_id: int, product_id: int, quantity: int) -> CartItem:
+        cart_id, product_id = checked("cart_id", Id, cart_id), checked("product_id", Id, product_id)
+        quantity = checked("quantity", Quantity, quantity)
+        found = await self._runner.one_or_none(
+            CartItemVerdict, function, cart_id=cart_id, product_id=product_id, quantity=quantity
+        )
+        if found is not None and found.quantity is not None and found.added_at is not None:
+            return CartItem(cart_id=cart_id, product_id=product_id, quantity=found.quantity, added_at=found.added_at)
+        raise _refusal(found, cart_id, product_id)
+
+    async def _merge(self, public_id: UUID, user_id: int) -> Cart:
+        public_id = checked("public_id", PublicId, public_id)
+        async with self._runner.transaction() as tx:
+            target = await AsyncCarts(tx).get_or_create(user_id=user_id)
+            source = await tx.one_or_none(LockedCart, queries.carts.lock_guest_cart, public_id=public_id)
+            if source is None:
+                message = "there is no such guest cart"
+                raise NotFound(message)
+            if source.status != "open":
+                raise _closed(source.id, source.status)
+            if source.currency != target.currency:
+                message = f"the guest's cart is in {source.currency}, the user's in {target.currency}"
+                raise CurrencyMismatch(message)
+            await tx.affected(queries.carts.merge_cart_items, source_id=source.id, target_id=target.id)
+            return await AsyncCarts(tx).get(target.id)
+
+
+class AsyncCarts(AsyncCartLines):
+    """
+    Everybody's carts.
+    """
+
+    async def create_guest(self) -> Cart:
+        """
+        Create a cart without a user, in STORE_CURRENCY. Its public_id is the guest's secret.
+        """
+        return await self._runner.one(Cart, queries.carts.create_guest_cart, currency=self._runner.runtime.settings.currency)
+
+    async def get_by_public_id(self, public_id: UUID) -> Cart:
+        """
+        Return the cart with this public_id. Raises NotFound.
+        """
+        public_id = checked("public_id", PublicId, public_id)
+        return await self._runner.one(Cart, queries.carts.get_cart_by_public_id, public_id=public_id)
+
+    async def get_or_create(self, *, user_id: int) -> Cart:
+        """
+        Return the open cart of a user, created or renewed as needed; callers at once get the same one. Raises NotFound.
+        """
+        user_id = checked("user_id", Id, user_id)
+        return await self._runner.one(
+            Cart,
+            queries.carts.get_or_create_cart,
+            user_id=user_id,
+            currency=self._runner.runtime.settings.currency,
+        )
+
+    async def merge(self, public_id: UUID, *, user_id: int) -> Cart:
+        """
+        Move the lines of a guest's cart into the user's, quantities summed up to 9,999, and return that; the guest's is merged.
+
+        Raises NotFound, CartClosed, CurrencyMismatch. Locks the user's cart, then the guest's.
+        """
+        return await self._merge(public_id, user_id)
+
+
+class AsyncOwnCarts(AsyncCartLines):
+    """
+    The carts of one shopper.
+    """
+
+    async def current(self) -> Cart:
+        """
+        Return the cart in use: a user's open one, created as needed; the guest's own, or NotFound.
+        """
+        scope = self._runner.scope
+        if scope.user_id is not None:
+            return await AsyncCarts(self._runner).get_or_create(user_id=scope.user_id)
+        return await self._runner.one(Cart, queries.carts.get_cart_by_public_id, public_id=scope.public_id)
+
+    async def merge(self, public_id: UUID) -> Cart:
+        """
+        After a login: move the lines of the cart the guest had into the user's own, and return it.
+
+        Raises NotFound (also for a guest), CartClosed, CurrencyMismatch.
+        """
+        if self._runner.scope.user_id is None:
+            message = "a guest has no other cart to merge into"
+            raise NotFound(message)
+        return await self._merge(public_id, self._runner.scope.user_id)
+
+
+def _refusal(found: CartItemVerdict | None, cart_id: int, product_id: int) -> Exception:
+    if found is None:
+        return NotFound(f"there is no cart {cart_id}")
+    if found.cart_status != "open":
+        return _closed(cart_id, found.cart_status)
+    if found.product_id is None:
+        return NotFound(f"there is no product {product_id}")
+    if not found.is_active:
+        return ProductUnavailable(f"product {product_id} is archived and not for sale")
+    return CurrencyMismatch(f"product {product_id} is sold in another currency than cart {cart_id}")
+
+
+def _removed(verdict: CartRemovalVerdict | None, cart_id: int) -> int:
+    if verdict is None:
+        message = f"there is no cart {cart_id}"
+        raise NotFound(message)
+    if verdict.cart_status != "open":
+        raise _closed(cart_id, verdict.cart_status)
+    return verdict.removed
+
+
+def _closed(cart_id: int, status: str) -> CartClosed:
+    return CartClosed(f"cart {cart_id} is {status}, not open")

@@ -1,0 +1,208 @@
+"""
+One connection: runs statements, translates refusals, and is the only place that says BEGIN and COMMIT.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from store import _failures
+from store._async.domains import AsyncDomains
+from store._async.runner import AsyncRunner
+from store._queries import Statement
+from store._runtime import EVERYTHING, Runtime, Scope
+from store.errors import CommitUnknown, StoreClosed, StoreError, TransactionAborted, Unavailable, WrongParameters
+
+_log = logging.getLogger("store.query")
+
+
+class AsyncUnit:
+    """
+    The state of a borrowed connection that all its sessions share.
+    """
+
+    __slots__ = ("connection", "depth", "is_patient")
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self.connection: psycopg.AsyncConnection[Any] | None = connection
+        self.depth = 0
+        self.is_patient = False
+
+
+class AsyncSession(AsyncDomains, AsyncRunner):
+    """
+    A borrowed connection with the verbs of every domain. Statements commit by themselves outside transaction().
+    """
+
+    def __init__(self, unit: AsyncUnit, runtime: Runtime, scope: Scope = EVERYTHING) -> None:
+        self._unit = unit
+        self._runtime = runtime
+        self.scope = scope
+
+    @property
+    def runtime(self) -> Runtime:
+        """
+        What all sessions of the store share.
+        """
+        return self._runtime
+
+    @property
+    def connection(self) -> psycopg.AsyncConnection[Any]:
+        """
+        The connection. Raises StoreClosed once it has been given back.
+        """
+        if self._unit.connection is None:
+            message = "this session has ended and its connection is somebody else's: use it inside its `with` block"
+            raise StoreClosed(message)
+        return self._unit.connection
+
+    def scoped(self, scope: Scope) -> AsyncSession:
+        """
+        Return a session on the same connection and in the same transaction that sees only what this scope owns.
+        """
+        return AsyncSession(self._unit, self._runtime, scope)
+
+    async def call(self, function: Any, parameters: dict[str, Any]) -> Any:
+        """
+        Run a loaded query and return what its adapter does.
+
+        Raises a StoreError for every refusal; the driver's error stays out of it where it carries values of the row.
+        """
+        statement = function.statement
+        if statement.kind == "copy":
+            message = f"{statement.full_name} is a COPY: run it with session.copy()"
+            raise WrongParameters(message)
+        if "scope" in statement.parameters:
+            if not parameters.keys().isdisjoint(scope := self.scope.parameters()):
+                message = f"{statement.full_name}: the scope is not the caller's to give"
+                raise WrongParameters(message)
+            parameters = parameters | {name: scope[name] for name in statement.parameters if name in scope}
+        connection = self.connection
+        patience = 0 if self._unit.is_patient else self._runtime.patience
+        started = time.perf_counter()
+        with (
+            _failures.translated(statement.full_name),
+            self._runtime.watchdog.watching(_failures.descriptor(connection), patience),
+        ):
+            result = await function(connection, **parameters)
+        self._notice_slow(statement, started, result)
+        return result
+
+    @asynccontextmanager
+    async def transaction(self, *, is_patient: bool = False) -> AsyncGenerator[AsyncSession]:
+        """
+        Open a unit of work at READ COMMITTED: committed when the block ends, rolled back when it raises. Inside another unit it
+        is a savepoint. With `is_patient` no statement of it times out (imports, exports).
+
+        Raises TransactionAborted when the block ends well although a statement in it failed, and CommitUnknown when the
+        connection was lost while COMMIT was under way.
+        """
+        block = self._savepoint() if self._unit.depth else self._unit_of_work(is_patient=is_patient)
+        async with block:
+            yield self
+
+    @asynccontextmanager
+    async def copy(self, function: Any) -> AsyncGenerator[psycopg.AsyncCopy]:
+        """
+        Run a COPY statement of a .sql file.
+        """
+        statement = function.statement
+        with _failures.translated(statement.full_name):
+            async with self.connection.cursor() as cursor, cursor.copy(statement.text) as copy:
+                yield copy
+
+    @asynccontextmanager
+    async def _unit_of_work(self, *, is_patient: bool) -> AsyncGenerator[None]:
+        await self._control("BEGIN ISOLATION LEVEL READ COMMITTED")
+        self._unit.depth = 1
+        try:
+            if is_patient:
+                await self._be_patient()
+            yield
+            await self._refuse_aborted("ROLLBACK")
+            await self._commit()
+        except BaseException:
+            await self._roll_back("ROLLBACK")
+            raise
+        finally:
+            self._unit.depth = 0
+            self._unit.is_patient = False
+
+    @asynccontextmanager
+    async def _savepoint(self) -> AsyncGenerator[None]:
+        depth = self._unit.depth
+        name = f"unit_{depth}"
+        await self._control(f"SAVEPOINT {name}")
+        self._unit.depth = depth + 1
+        try:
+            yield
+            if self._unit.depth != depth + 1:
+                message = "transaction blocks were left in another order than they were entered"
+                raise StoreError(message)
+            await self._refuse_aborted(f"ROLLBACK TO {name}")
+            await self._control(f"RELEASE {name}")
+        except BaseException:
+            await self._roll_back(f"ROLLBACK TO {name}")
+            raise
+        finally:
+            self._unit.depth = depth
+
+    async def _be_patient(self) -> None:
+        self._unit.is_patient = True
+        await self._control("SET LOCAL statement_timeout = 0")
+        await self._control("SET LOCAL idle_in_transaction_session_timeout = '60s'")
+        if self.connection.info.server_version >= 170000:
+            await self._control("SET LOCAL transaction_timeout = 0")
+
+    async def _refuse_aborted(self, undo: str) -> None:
+        # PostgreSQL answers COMMIT of an aborted transaction with ROLLBACK and no error: nobody would know.
+        if self.connection.info.transaction_status == TransactionStatus.INERROR:
+            await self._roll_back(undo)
+            raise TransactionAborted
+
+    async def _commit(self) -> None:
+        connection = self.connection
+        _failures.refuse_lost(connection)
+        try:
+            with (
+                _failures.translated("COMMIT"),
+                self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience),
+            ):
+                cursor = await connection.execute("COMMIT", prepare=False)
+        except Unavailable as error:
+            # Sent and not answered: whether it was applied, only the database knows.
+            raise CommitUnknown from error
+        if cursor.statusmessage != "COMMIT":
+            raise TransactionAborted
+
+    async def _roll_back(self, undo: str) -> None:
+        connection = self._unit.connection
+        if connection is None or connection.closed or connection.info.transaction_status == TransactionStatus.IDLE:
+            return
+        try:
+            with self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience):
+                await connection.execute(undo.encode(), prepare=False)
+        except psycopg.Error:
+            # The reason for rolling back is on its way to the caller; a connection that cannot even do that is thrown away.
+            await connection.close()
+
+    async def _control(self, command: str) -> None:
+        connection = self.connection
+        with (
+            _failures.translated(command),
+            self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience),
+        ):
+            await connection.execute(command.encode(), prepare=False)
+
+    def _notice_slow(self, statement: Statement, started: float, result: Any) -> None:
+        elapsed = (time.perf_counter() - started) * 1000
+        if elapsed >= self._runtime.settings.slow_query_ms:
+            rows = _failures.row_count(statement.mark, result)
+            _log.warning("slow query %s: %.0f ms, %d rows", statement.full_name, elapsed, rows)

@@ -1,0 +1,308 @@
+"""
+The front door: an open pool of connections with the verbs of every domain.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self
+from weakref import WeakKeyDictionary
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from store import _connection, _failures, _files, _forks
+from store._acompat import acurrent, ato_thread
+from store._async.domains import AsyncDomains
+from store._async.queries import queries
+from store._async.runner import AsyncRunner
+from store._async.session import AsyncSession, AsyncUnit
+from store._runtime import EVERYTHING, Runtime, Scope
+from store._watchdog import Watchdog
+from store.errors import (
+    DatabaseError,
+    NestedCheckout,
+    Overloaded,
+    SchemaMissing,
+    SchemaTooOld,
+    ServerTooOld,
+    StoreClosed,
+    Unavailable,
+)
+from store.settings import Settings
+
+_log = logging.getLogger("store.pool")
+
+_FRESH_SECONDS = 0.5
+_DRAIN_SECONDS = 1.0
+
+
+class AsyncStore(AsyncDomains, AsyncRunner):
+    """
+    A shop's data. Every verb is one statement on a connection of the pool, or joins the caller's transaction.
+
+    `async with AsyncStore.open() as shop:`, or start() and close() in an application's lifespan.
+    """
+
+    scope = EVERYTHING
+
+    def __init__(self, settings: Settings, *, check: bool = False, read_only: bool = False) -> None:
+        self._runtime = Runtime(settings, Watchdog())
+        self._check = check
+        self._read_only = read_only
+        self._where: dict[str, Any] = {}
+        self._server_version: int | None = None
+        self._pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]] | None = None
+        self._busy: set[object] = set()
+        self._last_used: WeakKeyDictionary[psycopg.AsyncConnection[Any], float] = WeakKeyDictionary()
+        self._last_drain = 0.0
+
+    @classmethod
+    def open(cls, settings: Settings | None = None, *, check: bool = False, read_only: bool = False) -> Self:
+        """
+        Return a store that connects when it is entered. Without settings they are read from the environment and `.env`.
+
+        With `check` every statement is held against the schema on entering; with `read_only` a standby will do and nothing can
+        be written. Raises SettingsError, which names the variable.
+        """
+        return cls(settings or Settings.load(), check=check, read_only=read_only)
+
+    @property
+    def runtime(self) -> Runtime:
+        """
+        What all sessions of the store share.
+        """
+        return self._runtime
+
+    async def start(self) -> None:
+        """
+        Connect, look at server and schema, and open the pool.
+
+        Raises Unavailable, PermissionDenied, ServerTooOld, SchemaMissing or SchemaTooOld, which name the way out.
+        """
+        if self._pool is not None:
+            return
+        self._runtime = Runtime(self._runtime.settings, Watchdog())
+        await self._probe()
+        self._pool = self._make_pool()
+        await self._pool.open()
+        _forks.register(self)
+
+    async def close(self) -> None:
+        """
+        Close the pool. Safe to call again.
+        """
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.close()
+        self._runtime.watchdog.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @asynccontextmanager
+    async def session(self) -> AsyncGenerator[AsyncSession]:
+        """
+        Lend a connection: several verbs on one connection, or a team's own queries. Each statement commits by itself.
+
+        Raises NestedCheckout inside another one of the same task, Overloaded when none becomes free in time.
+        """
+        async with self.lend(EVERYTHING) as session:
+            yield session
+
+    @asynccontextmanager
+    async def transaction(self, *, is_patient: bool = False) -> AsyncGenerator[AsyncSession]:
+        """
+        Lend a connection with a transaction on it: committed when the block ends, rolled back when it raises.
+
+        Raises NestedCheckout, Overloaded, TransactionAborted, CommitUnknown. With `is_patient` nothing in it times out.
+        """
+        async with self.lend(EVERYTHING) as session, session.transaction(is_patient=is_patient) as tx:
+            yield tx
+
+    def scoped(self, scope: Scope) -> AsyncRunner:
+        """
+        Return the store as somebody sees it.
+        """
+        return _ScopedStore(self, scope)
+
+    async def call(self, function: Any, parameters: dict[str, Any]) -> Any:
+        """
+        Run a loaded query on a connection of the pool.
+        """
+        async with self.lend(EVERYTHING) as session:
+            return await session.call(function, parameters)
+
+    @asynccontextmanager
+    async def lend(self, scope: Scope) -> AsyncGenerator[AsyncSession]:
+        """
+        Lend a connection to this task, which may hold no other one.
+        """
+        task = acurrent()
+        if task in self._busy:
+            raise NestedCheckout
+        self._busy.add(task)
+        try:
+            connection = await self._take()
+            unit = AsyncUnit(connection)
+            try:
+                yield AsyncSession(unit, self._runtime, scope)
+            finally:
+                unit.connection = None
+                self._last_used[connection] = time.monotonic()
+                await self._opened().putconn(connection)
+        finally:
+            self._busy.discard(task)
+
+    def forked(self) -> Any:
+        """
+        Mark the store closed in a child process and return what must not be finalised there.
+        """
+        inherited, self._pool = self._pool, None
+        self._busy.clear()
+        return inherited
+
+    def _opened(self) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
+        if self._pool is None:
+            raise StoreClosed
+        return self._pool
+
+    async def _take(self) -> psycopg.AsyncConnection[Any]:
+        pool = self._opened()
+        failures = pool.get_stats().get("connections_errors", 0)
+        try:
+            return await pool.getconn()
+        except TooManyRequests as error:
+            cause: Exception = error
+            failure: Exception = Overloaded(
+                "too many callers wait for a connection already: shed load, or raise STORE_POOL_SIZE"
+            )
+        except PoolTimeout as error:
+            cause = error
+            failure = Overloaded()
+            if pool.get_stats().get("connections_errors", 0) > failures:
+                failure = Unavailable("no connection to PostgreSQL could be made in time")
+        except PoolClosed as error:
+            cause, failure = error, StoreClosed()
+        raise failure from cause
+
+    def _make_pool(self) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
+        settings = self._runtime.settings
+        return AsyncConnectionPool(
+            kwargs=self._keywords,
+            open=False,
+            name=settings.application_name,
+            min_size=settings.pool_size,
+            max_size=settings.pool_size,
+            timeout=settings.pool_timeout,
+            max_waiting=settings.max_waiting,
+            max_lifetime=settings.pool_max_lifetime,
+            max_idle=settings.pool_max_idle,
+            reconnect_timeout=5,
+            reconnect_failed=self._alert,
+            configure=self._configure,
+            check=self._refuse_stale,
+        )
+
+    def _keywords(self) -> dict[str, Any]:
+        settings = self._runtime.settings
+        return {
+            **_connection.keywords(settings, self._where, read_only=self._read_only, server_version=self._server_version),
+            "autocommit": True,
+            "prepare_threshold": None if settings.pooler == "transaction" else 0,
+        }
+
+    async def _configure(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        connection.prepared_max = 2 * len(queries.statements) + 100
+
+    async def _refuse_stale(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """
+        Ask a connection that has been idle whether it still works. When it does not, the others are as old: replace them all.
+        """
+        if time.monotonic() - self._last_used.get(connection, 0.0) < _FRESH_SECONDS:
+            return
+        try:
+            await AsyncConnectionPool.check_connection(connection)
+        except psycopg.Error:
+            if time.monotonic() - self._last_drain >= _DRAIN_SECONDS:
+                self._last_drain = time.monotonic()
+                await self._opened().drain()
+            raise
+
+    async def _alert(self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]]) -> None:
+        _log.error(
+            "pool %s: PostgreSQL could not be reached for 5 s; it keeps trying when connections are asked for", pool.name
+        )
+
+    async def _probe(self) -> None:
+        self._where = await ato_thread(_connection.address, self._runtime.settings)  # may have to start an embedded server
+        connection = None
+        failure = Unavailable()
+        try:
+            connection = await psycopg.AsyncConnection.connect(**self._keywords())
+        except psycopg.Error as error:
+            failure = _failures.connect_failure(error, _connection.describe(self._where))
+        if connection is None:
+            raise failure  # not inside `except`: libpq's message may quote a part of the connection string
+        async with connection:
+            self._server_version = connection.info.server_version
+            await self._look_at(connection)
+
+    async def _look_at(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        if connection.info.server_version < _connection.MIN_SERVER_VERSION:
+            message = f"PostgreSQL 16 or newer is needed; this server is {connection.info.server_version // 10000}"
+            raise ServerTooOld(message)
+        needed = _files.latest_migration()
+        session = AsyncSession(AsyncUnit(connection), self._runtime)
+        try:
+            found = str(await session.value(queries.schema.schema_version))
+        except DatabaseError as error:
+            raise SchemaTooOld from error
+        except SchemaMissing as error:
+            message = f"the database has no schema `store` (needed: {needed}): run `store migrate up`"
+            raise SchemaMissing(message, sqlstate=error.sqlstate) from None
+        if found < needed:
+            message = f"the schema is at {found} and {needed} is needed: run `store migrate up`"
+            raise SchemaTooOld(message)
+        if self._check:
+            for statement in queries.statements:
+                if statement.kind == "query":
+                    with _failures.translated(statement.full_name):
+                        await connection.execute(f"PREPARE held_against_schema AS {statement.text}".encode(), prepare=False)
+                        await connection.execute("DEALLOCATE held_against_schema", prepare=False)
+
+
+class _ScopedStore(AsyncRunner):
+    """
+    An open store of which one shopper sees their part.
+    """
+
+    def __init__(self, store: AsyncStore, scope: Scope) -> None:
+        self._store = store
+        self.scope = scope
+
+    @property
+    def runtime(self) -> Runtime:
+        return self._store.runtime
+
+    async def call(self, function: Any, parameters: dict[str, Any]) -> Any:
+        async with self._store.lend(self.scope) as session:
+            return await session.call(function, parameters)
+
+    def scoped(self, scope: Scope) -> AsyncRunner:
+        return _ScopedStore(self._store, scope)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[AsyncSession]:
+        async with self._store.lend(self.scope) as session, session.transaction() as tx:
+            yield tx

@@ -1,0 +1,30 @@
+"""
+What is installed: the distribution's own name and version, and which extra a missing part belongs to.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+from store.errors import MissingExtra
+
+
+def name() -> str:
+    """
+    Return the name to install by.
+    """
+    return (metadata.packages_distributions().get("store") or ["plainstore"])[0]
+
+
+def version() -> str:
+    """
+    Return the installed version.
+    """
+    return metadata.version(name())
+
+
+def missing_extra(extra: str, purpose: str) -> MissingExtra:
+    """
+    Return the error for an extra that is not installed, with the command that installs it.
+    """
+    return MissingExtra(f'{purpose} needs the extra `{extra}`: pip install "{name()}[{extra}]"')

@@ -1,0 +1,116 @@
+"""
+The demonstration: a sample catalog, a shopper, a cart, and the database refusing what must not be.
+
+It writes only into an empty schema or one it has filled itself, and can take back all it wrote.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from decimal import Decimal
+
+from pydantic import SecretStr
+
+from store._sync.queries import queries
+from store._sync.store import Store
+from store.errors import DuplicateEmail, OutOfStock, StoreError
+from store.models import Cart, Contents, Inventory, NewProduct, NewUser, Product, User
+
+PRODUCTS = 10_000
+MARK = "store-demo"
+SHOPPER = "store-demo-ada"
+EMAIL = "ada@demo.example"
+_NO_LOGIN = SecretStr("$none$nobody-logs-in-with-this")
+_WHAT = ("Teapot", "Cup", "Lantern", "Bunting", "Cake stand", "Doormat", "Clock", "Cushion", "Notebook", "Hot water bottle")
+_LOOK = ("red", "white", "vintage", "spotty", "regency", "woodland", "blue", "striped", "retro", "ivory")
+_FROM = ("Bath", "Bergen", "Delft", "Lyon", "Porto", "Siena", "Ghent", "Krakow", "Turku", "Galway")
+
+
+class DatabaseInUse(StoreError):
+    """
+    This database holds rows that are not the demonstration's: point DATABASE_URL at an empty one.
+    """
+
+
+def prepare(store: Store) -> None:
+    """
+    Mark the database as the demonstration's. Raises DatabaseInUse when it belongs to somebody else.
+    """
+    with store.session() as session:
+        found = session.one(Contents, queries.demo.describe_contents)
+        if found.has_rows and not found.is_demo:
+            raise DatabaseInUse
+        if not found.is_demo:
+            session.users.create(NewUser(username=MARK, email="store@demo.example", password_hash=_NO_LOGIN))
+
+
+def catalog() -> Iterator[NewProduct]:
+    """
+    Yield the sample catalog: the same 10,000 products every time.
+    """
+    chance = random.Random(42)  # noqa: S311  # samples, not secrets
+    for number in range(1, PRODUCTS + 1):
+        what, look, place = chance.choice(_WHAT), chance.choice(_LOOK), chance.choice(_FROM)
+        yield NewProduct(
+            sku=f"DEMO-{number:05}",
+            name=f"{what}, {look}, from {place}",
+            description=f"A {look} {what.lower()} made in {place}; number {number} of the sample catalog.",
+            price=Decimal(chance.randint(50, 25_000)).scaleb(-2),
+            on_hand=chance.randint(0, 200),
+        )
+
+
+def shopper(store: Store) -> User:
+    """
+    Return the demonstration's shopper, created when missing.
+    """
+    found = store.users.find_by_username(SHOPPER)
+    return found or store.users.create(NewUser(username=SHOPPER, email=EMAIL, password_hash=_NO_LOGIN))
+
+
+def fill_cart(store: Store, user: User, products: tuple[Product, ...]) -> Cart:
+    """
+    Put one, two, three ... units of these products into the shopper's cart, all in one transaction.
+    """
+    with store.transaction() as tx:
+        mine = tx.acting_as(user.id).carts
+        cart = mine.current()
+        for quantity, product in enumerate(products, start=1):
+            mine.set_quantity(cart.id, product_id=product.id, quantity=quantity)
+        return mine.get(cart.id)
+
+
+def refused_email(store: Store) -> DuplicateEmail | None:
+    """
+    Try to create a second user with the shopper's e-mail address, spelled differently, and return the refusal.
+    """
+    try:
+        store.users.create(NewUser(username="store-demo-eve", email=EMAIL.upper(), password_hash=_NO_LOGIN))
+    except DuplicateEmail as refusal:
+        return refusal
+    return None
+
+
+def refused_stock(store: Store, product: Product) -> tuple[Inventory, OutOfStock | None]:
+    """
+    Try to take one unit more than there is, and return the stock as it still is with the refusal.
+    """
+    before = store.inventory.get(product.id)
+    try:
+        store.inventory.adjust(product.id, delta=-before.on_hand - 1)
+    except OutOfStock as refusal:
+        return store.inventory.get(product.id), refusal
+    return before, None
+
+
+def remove(store: Store) -> tuple[int, int]:
+    """
+    Delete all the demonstration wrote and return how many products and users that were. Raises DatabaseInUse where there is
+    nothing of it.
+    """
+    with store.transaction(is_patient=True) as tx:
+        if not tx.one(Contents, queries.demo.describe_contents).is_demo:
+            message = "there is nothing of the demonstration in this database"
+            raise DatabaseInUse(message)
+        return tx.affected(queries.demo.remove_demo_products), tx.affected(queries.demo.remove_demo_users)

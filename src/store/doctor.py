@@ -1,0 +1,165 @@
+"""
+The doctor: looks at everything between a program and its data, changes nothing, and says what to do.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from typing import Any, Literal
+
+import psycopg
+from psycopg import pq
+
+from store import _connection, _distribution, _files, migrate
+from store._sync.queries import queries
+from store._sync.store import Store
+from store.errors import SettingsError, StoreError, Unavailable
+from store.settings import Settings
+
+Outcome = Literal["ok", "warning", "wrong", "unreachable"]
+
+_PACKAGES = ("psycopg", "psycopg-pool", "aiosql", "pydantic", "pydantic-settings", "yoyo-migrations")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """
+    One thing looked at: what it is, how it is, and the way out when it is not well.
+    """
+
+    what: str
+    outcome: Outcome
+    detail: str
+
+
+def examine(database_url: str | None = None) -> Iterator[Finding]:
+    """
+    Yield findings from the program outwards to the data; stop where nothing further can be seen.
+    """
+    yield from _program()
+    try:
+        settings = Settings.load(database_url=database_url)
+        where = _connection.address(settings)
+    except SettingsError as error:
+        yield Finding("settings", "wrong", str(error))
+        return
+    except StoreError as error:
+        yield Finding("embedded server", "unreachable", str(error))
+        return
+    yield Finding("settings", "ok", _shown(settings))
+    yield Finding("address", "ok", _connection.describe(where))
+    try:
+        connection = migrate.connector(settings, read_only=True)()
+        with connection:
+            yield from _server(connection)
+        yield from _transport(settings, where)
+        yield from _schema(settings)
+        yield _attempt("store", lambda: _verbs(settings))
+    except Unavailable as error:
+        yield Finding("server", "unreachable", str(error))
+    except StoreError as error:
+        yield Finding("server", "wrong", str(error))
+
+
+def as_json(findings: list[Finding]) -> dict[str, Any]:
+    """
+    Return findings as one JSON object, with the exit code they stand for.
+    """
+    return {"exit_code": exit_code(findings), "findings": [asdict(finding) for finding in findings]}
+
+
+def exit_code(findings: list[Finding]) -> int:
+    """
+    Return 0 when all is well, 10 when the server cannot be reached, 9 when something else is wrong.
+    """
+    outcomes = {finding.outcome for finding in findings}
+    return 10 if "unreachable" in outcomes else 9 if "wrong" in outcomes else 0
+
+
+def _program() -> Iterator[Finding]:
+    yield Finding("python", "ok", platform.python_version())
+    yield Finding(_distribution.name(), "ok", _distribution.version())
+    yield Finding("packages", "ok", ", ".join(f"{name} {metadata.version(name)}" for name in _PACKAGES))
+    detail = f"libpq {pq.version() // 10000}.{pq.version() % 10000}, psycopg.pq.__impl__ is {pq.__impl__}"
+    if pq.__impl__ == "python":
+        detail += f': pip install "{_distribution.name()}[binary]" is several times faster'
+    yield Finding("driver", "warning" if pq.__impl__ == "python" else "ok", detail)
+
+
+def _shown(settings: Settings) -> str:
+    """
+    Return the settings that differ from their defaults; what is secret is a row of stars.
+    """
+    dump = settings.model_dump(mode="json", exclude_defaults=True)
+    shown = [f"{Settings.model_fields[name].validation_alias}={value}" for name, value in dump.items()]
+    return ", ".join(shown) or "all at their defaults"
+
+
+def _server(connection: psycopg.Connection[Any]) -> Iterator[Finding]:
+    version = connection.info.server_version
+    shown = connection.info.parameter_status("server_version")
+    if version < _connection.MIN_SERVER_VERSION:
+        yield Finding("server", "wrong", f"PostgreSQL {shown}: 16 or newer is needed")
+        return
+    yield Finding("server", "ok", f"PostgreSQL {shown}, user {connection.info.user}, database {connection.info.dbname}")
+    superuser = connection.info.parameter_status("is_superuser") == "on"
+    if superuser:
+        yield Finding(
+            "role",
+            "warning",
+            "a superuser: constraints hold, privileges do not. Applications log in as store_app (sql/roles.sql)",
+        )
+    if connection.info.parameter_status("in_hot_standby") == "on":
+        yield Finding("standby", "warning", "this server is a standby: only read-only stores can use it")
+
+
+def _transport(settings: Settings, where: dict[str, Any]) -> Iterator[Finding]:
+    if _connection.is_local(where, settings.pg_host):
+        yield Finding("transport", "ok", "Unix socket or loopback: no network in between")
+        return
+    with migrate.connector(settings, read_only=True)() as connection:
+        secure = connection.pgconn.ssl_in_use
+        mode = _connection.keywords(settings, where).get("sslmode", "libpq's default")
+    if not secure:
+        yield Finding("transport", "wrong", f"not encrypted (sslmode {mode}): set sslmode=verify-full in DATABASE_URL")
+    elif mode != "verify-full":
+        yield Finding("transport", "warning", f"encrypted, but sslmode {mode} does not verify who answers: use verify-full")
+    else:
+        yield Finding("transport", "ok", "encrypted and verified")
+
+
+def _schema(settings: Settings) -> Iterator[Finding]:
+    try:
+        found = migrate.status(migrate.connector(settings, read_only=True), _files.folder("migrations"))
+    except Unavailable:
+        raise
+    except StoreError as error:
+        yield Finding("migrations", "warning", f"the record of migrations cannot be read by this role: {error}")
+        return
+    pending = [each.id for each in found if each.state == "pending"]
+    unknown = [each.id for each in found if each.state == "unknown"]
+    if pending:
+        yield Finding("migrations", "wrong", f"pending: {', '.join(pending)}; run `store migrate up`")
+    elif unknown:
+        yield Finding("migrations", "warning", f"applied by a newer version: {', '.join(unknown)}")
+    else:
+        yield Finding("migrations", "ok", f"{len(found)} applied, none pending")
+
+
+def _verbs(settings: Settings) -> Finding:
+    with Store.open(settings, check=True, read_only=True) as shop:
+        shop.users.list(page_size=1)
+        shop.catalog.list(page_size=1)
+    return Finding(
+        "store", "ok", f"opens; all {len(queries.statements)} statements fit the schema; users and catalog can be read"
+    )
+
+
+def _attempt(what: str, check: Callable[[], Finding]) -> Finding:
+    try:
+        return check()
+    except StoreError as error:
+        return Finding(what, "wrong", str(error))

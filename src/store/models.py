@@ -1,0 +1,423 @@
+"""
+The DTOs: what goes into the verbs and what comes out of them.
+
+Frozen, closed (`extra="forbid"`), without logic that reads. Money is Decimal and never float. Personal data and secrets are
+in no repr. The bounds repeat those of sql/schema, where they are enforced whatever the client is.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Generic, Literal, TypeVar, overload
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+__all__ = [
+    "Cart",
+    "CartItem",
+    "CartLine",
+    "CartStatus",
+    "Facets",
+    "Inventory",
+    "NewProduct",
+    "NewUser",
+    "Page",
+    "PriceRange",
+    "Product",
+    "ProductSort",
+    "ProductUpdate",
+    "User",
+    "UserUpdate",
+]
+
+T = TypeVar("T")
+
+MAX_ID = 2**63 - 1
+MIN_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
+MAX_INSTANT = datetime(2200, 1, 1, tzinfo=UTC)
+MAX_AMOUNT = Decimal(10) ** 12
+MAX_DECIMALS = 4
+MAX_QUANTITY = 9999
+MAX_STOCK = 1_000_000_000
+MAX_PAGE = 200
+MAX_MANY = 10_000
+
+
+# --- kinds of values -------------------------------------------------------------------------------------------------
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        msg = "must not hold a NUL character"
+        raise ValueError(msg)
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        msg = "must not hold a lone surrogate"
+        raise ValueError(msg)
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        msg = "must not be blank"
+        raise ValueError(msg)
+    return text
+
+
+def canonical_email(address: str) -> str:
+    """
+    Return the form of an e-mail address that is stored: NFKC, then lower case; what is then not ASCII is refused.
+
+    Two spellings that a reader takes for one (full-width, decomposed, capital) become one. A domain outside ASCII is refused
+    rather than converted: conversions disagree on letters like ß, and a guess would name another domain.
+    """
+    if len(address) > 1000:
+        msg = "must have 3 to 254 characters"
+        raise ValueError(msg)
+    text = unicodedata.normalize("NFKC", address).lower()
+    local, _, domain = text.rpartition("@")
+    if not domain.isascii():
+        msg = "the domain must be ASCII: give the xn-- form"
+        raise ValueError(msg)
+    if not local.isascii():
+        msg = "the part before the @ must be ASCII"
+        raise ValueError(msg)
+    if not 3 <= len(text) <= 254:
+        msg = "must have 3 to 254 characters"
+        raise ValueError(msg)
+    if not re.fullmatch(r"[!-?\[-~]+@[a-z0-9-]+(\.[a-z0-9-]+)*", text):
+        msg = "must be one word, one @ and a domain"
+        raise ValueError(msg)
+    return text
+
+
+_PLAIN_NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
+
+
+def _exact_amount(value: Any) -> Decimal:
+    """
+    Take a Decimal or a string of plain digits; cut zeros behind the fourth decimal, and refuse what would need rounding.
+    """
+    if isinstance(value, str) and _PLAIN_NUMBER.fullmatch(value):
+        value = Decimal(value)
+    if type(value) is not Decimal:
+        msg = "must be a Decimal, or a string of plain digits like '19.99'"
+        raise ValueError(msg)
+    if not value.is_finite() or value < 0 or value >= MAX_AMOUNT:
+        msg = "must be 0 or more and below 1000000000000"
+        raise ValueError(msg)
+    decimals = -int(value.as_tuple().exponent)
+    if decimals <= MAX_DECIMALS:
+        return value if decimals >= 0 else Decimal(int(value))
+    cut = value.quantize(Decimal("0.0001")) if decimals <= 40 else None
+    if cut is None or cut != value:
+        msg = "must have at most 4 decimals"
+        raise ValueError(msg)
+    return cut
+
+
+def _is_hash(secret: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"\$[!-~]{19,511}", secret.get_secret_value()):
+        msg = "must be a hash in the $...$ notation of 20 to 512 characters, not a password"
+        raise ValueError(msg)
+    return secret
+
+
+Id = Annotated[int, Field(strict=True, ge=1, le=MAX_ID)]
+Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
+Delta = Annotated[int, Field(strict=True, ge=-MAX_STOCK, le=MAX_STOCK)]
+Stock = Annotated[int, Field(strict=True, ge=0, le=MAX_STOCK)]
+Count = Annotated[int, Field(strict=True, ge=0, le=MAX_ID)]
+PageSize = Annotated[int, Field(strict=True, ge=1, le=MAX_PAGE)]
+Flag = Annotated[bool, Field(strict=True)]
+Money = Annotated[Decimal, BeforeValidator(_exact_amount)]
+Text = Annotated[str, Field(strict=True, max_length=10_000), AfterValidator(_storable)]
+Username = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{2,63}$")]
+Email = Annotated[str, Field(strict=True), AfterValidator(_storable), AfterValidator(canonical_email)]
+PasswordHash = Annotated[SecretStr, AfterValidator(_is_hash)]
+Sku = Annotated[str, Field(strict=True, max_length=64, pattern=r"^[!-~]([ -~]*[!-~])?$")]
+Name = Annotated[str, Field(strict=True, min_length=1, max_length=255), AfterValidator(_storable), AfterValidator(_not_blank)]
+Description = Annotated[str, Field(strict=True, min_length=1, max_length=10_000), AfterValidator(_storable)]
+Currency = Annotated[str, Field(strict=True, pattern=r"^[A-Z]{3}$")]
+Instant = Annotated[AwareDatetime, Field(ge=MIN_INSTANT, lt=MAX_INSTANT)]
+PublicId = UUID
+SearchText = Annotated[str, Field(strict=True, max_length=1000), AfterValidator(_storable)]
+
+CartStatus = Literal["open", "ordered", "merged", "abandoned"]
+ProductSort = Literal["created_at", "name", "price"]
+
+
+_UNSET: Any = None  # never validated and never sent: what counts is whether the field was set
+
+
+class Dto(BaseModel):
+    """
+    A closed, frozen model whose errors never quote their input.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+
+
+# --- users -----------------------------------------------------------------------------------------------------------
+
+
+class NewUser(Dto):
+    """
+    A user to be created. The hash is made by the caller, or by `users.register` from a password.
+    """
+
+    username: Username = Field(repr=False)
+    email: Email = Field(repr=False)
+    password_hash: PasswordHash = Field(exclude=True, repr=False)
+
+
+class UserUpdate(Dto):
+    """
+    What changes of a user: a field that is not set stays.
+    """
+
+    username: Username = Field(default=_UNSET, repr=False)
+    email: Email = Field(default=_UNSET, repr=False)
+
+
+class User(Dto):
+    """
+    A user. The password hash is not part of it.
+    """
+
+    id: Id
+    username: str = Field(repr=False)
+    email: str = Field(repr=False)
+    is_active: bool
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+
+
+class Credentials(User):
+    """
+    A user with the hash to verify; never handed out.
+    """
+
+    password_hash: SecretStr = Field(exclude=True, repr=False)
+
+
+# --- catalog and inventory -------------------------------------------------------------------------------------------
+
+
+class NewProduct(Dto):
+    """
+    A product to be created, with its first stock. Without a currency it is priced in STORE_CURRENCY.
+    """
+
+    sku: Sku
+    name: Name
+    description: Description | None = None
+    price: Money
+    currency: Currency | None = None
+    is_active: Flag = True
+    on_hand: Stock = 0
+
+
+class ProductUpdate(Dto):
+    """
+    What changes of a product: a field that is not set stays, a description of None is cleared. The currency never changes.
+    """
+
+    sku: Sku = Field(default=_UNSET)
+    name: Name = Field(default=_UNSET)
+    description: Description | None = None
+    price: Money = Field(default=_UNSET)
+    is_active: Flag = Field(default=_UNSET)
+
+
+class Product(Dto):
+    """
+    A product at its current price. `inventory_count` is what can be sold now, in units.
+    """
+
+    id: Id
+    sku: str
+    name: str
+    description: str | None
+    price: Decimal
+    currency: str
+    is_active: bool
+    inventory_count: Count
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+
+
+class Inventory(Dto):
+    """
+    The stock of a product in units: on_hand in the house, reserved of them promised, available the rest.
+    """
+
+    product_id: Id
+    on_hand: Count
+    reserved: Count
+    available: Count
+
+
+class PriceStep(Dto):
+    """
+    How many products fall behind the n-th price step.
+    """
+
+    step: Count
+    products: Count
+
+
+class PriceRange(Dto):
+    """
+    How many products cost at least `price_from` and less than `price_to` (None: no end).
+    """
+
+    price_from: Decimal
+    price_to: Decimal | None
+    products: Count
+
+
+class Facets(Dto):
+    """
+    A result divided for a filter column. With `is_capped` there are more than the 10,000 products counted.
+    """
+
+    products: Count
+    is_capped: bool
+    in_stock: Count
+    price_min: Decimal | None
+    price_max: Decimal | None
+    price_ranges: tuple[PriceRange, ...]
+
+
+class CountedFacets(Dto):
+    """
+    Facets as the statement counts them: ranges by the number of their step.
+    """
+
+    products: Count
+    is_capped: bool
+    in_stock: Count
+    price_min: Decimal | None
+    price_max: Decimal | None
+    price_ranges: tuple[PriceStep, ...]
+
+
+# --- carts -----------------------------------------------------------------------------------------------------------
+
+
+class CartLine(Dto):
+    """
+    A line of a cart at the product's current price. It can be bought when the product is active and `available` reaches.
+    """
+
+    product_id: Id
+    sku: str
+    name: str
+    quantity: Quantity
+    unit_price: Decimal
+    line_total: Decimal
+    is_active: bool
+    available: Count
+    added_at: AwareDatetime
+
+
+class Cart(Dto):
+    """
+    A cart with its lines in the order they were added; `subtotal` is the sum of the line totals.
+    """
+
+    id: Id
+    public_id: UUID = Field(repr=False)
+    user_id: Id | None
+    status: CartStatus
+    currency: str
+    lines: tuple[CartLine, ...]
+    subtotal: Decimal
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+    expires_at: AwareDatetime
+
+
+class CartItem(Dto):
+    """
+    How many units of a product a cart holds after a change.
+    """
+
+    cart_id: Id
+    product_id: Id
+    quantity: Quantity
+    added_at: AwareDatetime
+
+
+class CartItemVerdict(Dto):
+    """
+    What a statement that changes a line found; quantity is None when it changed nothing.
+    """
+
+    cart_id: Id
+    cart_status: CartStatus
+    product_id: Id | None
+    is_active: bool | None
+    is_same_currency: bool | None
+    quantity: int | None
+    added_at: AwareDatetime | None
+
+
+class CartRemovalVerdict(Dto):
+    """
+    What a statement that removes lines found.
+    """
+
+    cart_status: CartStatus
+    removed: Count
+
+
+class LockedCart(Dto):
+    """
+    A cart locked for the rest of the transaction.
+    """
+
+    id: Id
+    status: CartStatus
+    currency: str
+
+
+class Contents(Dto):
+    """
+    Whether a database holds rows, and whether they are the demonstration's.
+    """
+
+    has_rows: bool
+    is_demo: bool
+
+
+# --- pages -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Sequence[T], Generic[T]):
+    """
+    Some rows of a listing and the cursor of the next ones; None when there are no more.
+    """
+
+    items: tuple[T, ...]
+    next_cursor: str | None
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
+    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
+        return self.items[index]
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
