@@ -50,7 +50,7 @@ GRANT SELECT ON store.products, store.inventory TO store_readonly;
 
 GRANT
     SELECT,
-    INSERT,
+    INSERT (user_id, currency),
     UPDATE (status, user_id, updated_at, expires_at),
     DELETE
 ON store.carts TO store_app;

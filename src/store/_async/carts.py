@@ -59,7 +59,7 @@ class AsyncCartLines:
         """
         Return a cart with its lines at current prices and its subtotal. Raises NotFound.
         """
-        return (await self.get_many((cart_id,)))[0]
+        return (await self.get_many((checked("cart_id", Id, cart_id),)))[0]
 
     async def get_many(self, cart_ids: Iterable[int]) -> tuple[Cart, ...]:
         """

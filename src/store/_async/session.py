@@ -126,7 +126,7 @@ class AsyncSession(AsyncDomains, AsyncRunner):
             if is_patient:
                 await self._be_patient()
             yield
-            await self._refuse_aborted("ROLLBACK")
+            await self._refuse_unclean(1, "ROLLBACK")
             await self._commit()
         except BaseException:
             await self._roll_back("ROLLBACK")
@@ -143,16 +143,13 @@ class AsyncSession(AsyncDomains, AsyncRunner):
         self._unit.depth = depth + 1
         try:
             yield
-            if self._unit.depth != depth + 1:
-                message = "transaction blocks were left in another order than they were entered"
-                raise StoreError(message)
-            await self._refuse_aborted(f"ROLLBACK TO {name}")
+            await self._refuse_unclean(depth + 1, f"ROLLBACK TO {name}")
             await self._control(f"RELEASE {name}")
         except BaseException:
             await self._roll_back(f"ROLLBACK TO {name}")
             raise
         finally:
-            self._unit.depth = depth
+            self._unit.depth = min(self._unit.depth, depth)
 
     async def _be_patient(self) -> None:
         self._unit.is_patient = True
@@ -161,11 +158,18 @@ class AsyncSession(AsyncDomains, AsyncRunner):
         if self.connection.info.server_version >= 170000:
             await self._control("SET LOCAL transaction_timeout = 0")
 
-    async def _refuse_aborted(self, undo: str) -> None:
+    async def _refuse_unclean(self, depth: int, undo: str) -> None:
+        if self._unit.depth != depth:
+            message = "transaction blocks were left in another order than they were entered"
+            raise StoreError(message)
         # PostgreSQL answers COMMIT of an aborted transaction with ROLLBACK and no error: nobody would know.
-        if self.connection.info.transaction_status == TransactionStatus.INERROR:
+        status = self.connection.info.transaction_status
+        if status == TransactionStatus.INERROR:
             await self._roll_back(undo)
             raise TransactionAborted
+        if status == TransactionStatus.IDLE:
+            message = "the transaction was ended inside its block: what happened since then was not part of it"
+            raise TransactionAborted(message)
 
     async def _commit(self) -> None:
         connection = self.connection

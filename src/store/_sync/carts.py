@@ -60,7 +60,7 @@ class CartLines:
         """
         Return a cart with its lines at current prices and its subtotal. Raises NotFound.
         """
-        return (self.get_many((cart_id,)))[0]
+        return (self.get_many((checked("cart_id", Id, cart_id),)))[0]
 
     def get_many(self, cart_ids: Iterable[int]) -> tuple[Cart, ...]:
         """

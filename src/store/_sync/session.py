@@ -127,7 +127,7 @@ class Session(Domains, Runner):
             if is_patient:
                 self._be_patient()
             yield
-            self._refuse_aborted("ROLLBACK")
+            self._refuse_unclean(1, "ROLLBACK")
             self._commit()
         except BaseException:
             self._roll_back("ROLLBACK")
@@ -144,16 +144,13 @@ class Session(Domains, Runner):
         self._unit.depth = depth + 1
         try:
             yield
-            if self._unit.depth != depth + 1:
-                message = "transaction blocks were left in another order than they were entered"
-                raise StoreError(message)
-            self._refuse_aborted(f"ROLLBACK TO {name}")
+            self._refuse_unclean(depth + 1, f"ROLLBACK TO {name}")
             self._control(f"RELEASE {name}")
         except BaseException:
             self._roll_back(f"ROLLBACK TO {name}")
             raise
         finally:
-            self._unit.depth = depth
+            self._unit.depth = min(self._unit.depth, depth)
 
     def _be_patient(self) -> None:
         self._unit.is_patient = True
@@ -162,11 +159,18 @@ class Session(Domains, Runner):
         if self.connection.info.server_version >= 170000:
             self._control("SET LOCAL transaction_timeout = 0")
 
-    def _refuse_aborted(self, undo: str) -> None:
+    def _refuse_unclean(self, depth: int, undo: str) -> None:
+        if self._unit.depth != depth:
+            message = "transaction blocks were left in another order than they were entered"
+            raise StoreError(message)
         # PostgreSQL answers COMMIT of an aborted transaction with ROLLBACK and no error: nobody would know.
-        if self.connection.info.transaction_status == TransactionStatus.INERROR:
+        status = self.connection.info.transaction_status
+        if status == TransactionStatus.INERROR:
             self._roll_back(undo)
             raise TransactionAborted
+        if status == TransactionStatus.IDLE:
+            message = "the transaction was ended inside its block: what happened since then was not part of it"
+            raise TransactionAborted(message)
 
     def _commit(self) -> None:
         connection = self.connection

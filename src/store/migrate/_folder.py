@@ -12,7 +12,7 @@ from pathlib import Path
 
 from yoyo.migrations import Migration, parse_metadata_from_sql_comments
 
-from store.errors import MigrationError
+from store.errors import MigrationFolderError
 
 _NAME = re.compile(r"[0-9]{4}_[a-z0-9_]+")
 _ROLLBACK = ".rollback.sql"
@@ -37,11 +37,11 @@ class SqlMigration(Migration):  # type: ignore[misc]  # yoyo has no types
         directives, _, statements = parse_metadata_from_sql_comments(self.apply_text)
         ignored = _DIRECTIVE.findall(statements + "\n" + self.rollback_text)
         if ignored or not all(name.islower() for name in _DIRECTIVE.findall(self.apply_text)):
-            raise MigrationError(f"{path.name}: `-- depends:` and `-- transactional:` lead the file, in lower case")
+            raise MigrationFolderError(f"{path.name}: `-- depends:` and `-- transactional:` lead the file, in lower case")
         self.depends_on = frozenset(directives.get("depends", "").split())
         transactional = directives.get("transactional", "true")
         if transactional not in ("true", "false"):
-            raise MigrationError(f"{path.name}: `-- transactional:` is true or false, in lower case")
+            raise MigrationFolderError(f"{path.name}: `-- transactional:` is true or false, in lower case")
         self.use_transactions = transactional == "true"
         self.steps = ()  # loaded: yoyo must not read the file again, in the encoding of the locale
 
@@ -50,34 +50,34 @@ def read(folder: Path) -> list[SqlMigration]:
     """
     Return the migrations of a folder in the order in which they apply: that of their numbers.
 
-    Raises MigrationError for a folder that is missing or empty, a name out of pattern, a number used twice, a missing rollback
-    file, a dependency that does not come before, and a file that begins or ends transactions itself.
+    Raises MigrationFolderError for a folder that is missing or empty, a name out of pattern, a number used twice, a missing
+    rollback file, a dependency that does not come before, and a file that begins or ends transactions itself.
     """
     if not folder.is_dir():
-        raise MigrationError(f"there is no folder of migrations at {folder}")
+        raise MigrationFolderError(f"there is no folder of migrations at {folder}")
     paths = sorted(path for path in folder.iterdir() if path.suffix in (".sql", ".py"))
     names = {path.name for path in paths}
     found = [_checked(path, names) for path in paths if not path.name.endswith(_ROLLBACK)]
     if not found:
-        raise MigrationError(f"there are no migrations in {folder}")
+        raise MigrationFolderError(f"there are no migrations in {folder}")
     orphans = {name for name in names if name.endswith(_ROLLBACK)} - {each.id + _ROLLBACK for each in found}
     if orphans:
-        raise MigrationError(f"{', '.join(sorted(orphans))}: there is nothing to roll back")
+        raise MigrationFolderError(f"{', '.join(sorted(orphans))}: there is nothing to roll back")
     for before, each in zip([None, *found], found, strict=False):
         if before is not None and before.id[:4] == each.id[:4]:
-            raise MigrationError(f"{before.id} and {each.id} have the same number")
+            raise MigrationFolderError(f"{before.id} and {each.id} have the same number")
         unmet = each.depends_on - {other.id for other in found if other.id < each.id}
         if unmet:
-            raise MigrationError(f"{each.id}.sql depends on {', '.join(sorted(unmet))}, which does not come before it")
+            raise MigrationFolderError(f"{each.id}.sql depends on {', '.join(sorted(unmet))}, which does not come before it")
     return found
 
 
 def _checked(path: Path, names: set[str]) -> SqlMigration:
     name = path.name.removesuffix(".sql")
     if not _NAME.fullmatch(name):
-        raise MigrationError(f"{path.name}: a migration is called NNNN_words.sql, in lower case")
+        raise MigrationFolderError(f"{path.name}: a migration is called NNNN_words.sql, in lower case")
     if name + _ROLLBACK not in names:
-        raise MigrationError(f"{path.name}: {name}{_ROLLBACK} is missing")
+        raise MigrationFolderError(f"{path.name}: {name}{_ROLLBACK} is missing")
     return SqlMigration(path)
 
 
@@ -85,7 +85,7 @@ def _read(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise MigrationError(f"{path.name} cannot be read as UTF-8") from error
+        raise MigrationFolderError(f"{path.name} cannot be read as UTF-8") from error
     if any(_CONTROL.match(statement) for statement in _OPAQUE.sub(" ", text).split(";")):
-        raise MigrationError(f"{path.name}: the runner begins and ends the transaction, the file must not")
+        raise MigrationFolderError(f"{path.name}: the runner begins and ends the transaction, the file must not")
     return text

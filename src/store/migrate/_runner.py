@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import psycopg
 
-from store.errors import MigrationError, StoreError, Unavailable, from_postgres
+from store.errors import MigrationError, MigrationLocked, StoreError, Unavailable, from_postgres
 from store.migrate._backend import Backend
 from store.migrate._folder import SqlMigration, read
 
@@ -169,7 +169,7 @@ def _lock(connection: psycopg.Connection[Any], wait: float) -> None:
         if time.monotonic() >= deadline:
             holders = connection.execute(_HOLDER, (_LOCK_SPACE, _LOCK % 2**32)).fetchall()
             names = ", ".join(str(holder[0]) for holder in holders) or "gone by now"
-            raise MigrationError(f"another runner is at work (server process {names}): nothing was done, try again later")
+            raise MigrationLocked(f"another runner is at work (server process {names}): nothing was done, try again later")
         time.sleep(0.2)
 
 

@@ -1,0 +1,180 @@
+-- Catalogues from and to files. An import copies its rows into store.product_imports
+-- under an id of its own, refuses what the catalogue cannot take, and merges the rest,
+-- all in one transaction: half an import is never seen. A flag has_... says whether the
+-- file has the column; what it does not have is never touched.
+
+-- name: clear_product_import(import_id)!
+-- Delete the staged rows of an import.
+DELETE FROM store.product_imports AS s
+WHERE s.import_id = :import_id::uuid;
+
+-- name: copy_products_in()
+-- Stage rows, in COPY's text format.
+-- kind: copy
+COPY store.product_imports (import_id, line, sku, name, description, price, currency, is_active, on_hand) FROM STDIN;
+
+-- name: copy_products_out()
+-- Write the catalogue as the CSV that an import reads, in ascending order of sku.
+-- Quotes tell the blanks of a name from blanks around it, and an empty description is none.
+-- kind: copy
+COPY (
+    SELECT
+        p.sku,
+        p.name,
+        p.description,
+        p.price,
+        p.currency,
+        p.is_active::text AS is_active,
+        coalesce(i.on_hand, 0) AS on_hand
+    FROM store.products AS p
+    LEFT JOIN store.inventory AS i
+        ON i.product_id = p.id
+    ORDER BY p.sku ASC
+) TO STDOUT WITH (FORMAT csv, HEADER, FORCE_QUOTE (name, description), ENCODING 'UTF8');
+
+-- name: drop_import_lines(import_id, lines)!
+-- Take these lines out of an import.
+DELETE FROM store.product_imports AS s
+WHERE
+    s.import_id = :import_id::uuid
+    AND s.line = ANY(:lines::bigint[]);
+
+-- name: find_import_conflicts(import_id, after_line, has_name, has_price, has_currency, has_on_hand, page_size)
+-- Return the next lines of an import that the catalogue cannot take, in ascending order of line.
+-- row: ImportConflict
+SELECT
+    s.line,
+    CASE
+        WHEN p.id IS NULL AND NOT :has_name::boolean THEN 'new_without_name'
+        WHEN p.id IS NULL THEN 'new_without_price'
+        WHEN :has_currency::boolean AND p.currency <> s.currency THEN 'other_currency'
+        ELSE 'below_reserved'
+    END AS problem,
+    p.currency AS currency_now,
+    i.reserved,
+    s.sku,
+    s.name,
+    s.description,
+    s.price,
+    s.currency,
+    s.is_active,
+    s.on_hand
+FROM store.product_imports AS s
+LEFT JOIN store.products AS p
+    ON upper(p.sku) = upper(s.sku)
+LEFT JOIN store.inventory AS i
+    ON i.product_id = p.id
+WHERE
+    s.import_id = :import_id::uuid
+    AND s.line > :after_line::bigint
+    AND (
+        (p.id IS NULL AND NOT (:has_name::boolean AND :has_price::boolean))
+        OR (:has_currency::boolean AND p.currency <> s.currency)
+        OR (:has_on_hand::boolean AND s.on_hand < i.reserved)
+    )
+ORDER BY s.line ASC
+LIMIT least(:page_size::bigint, 1000);
+
+-- name: merge_products(import_id, has_name, has_description, has_price, has_currency, has_active, has_on_hand)^
+-- Merge an import into the catalogue and count what became of its products: of lines with one sku the last wins, and what would
+-- not change is not written. keys = inserted + updated + unchanged, unless somebody else changed one of them meanwhile.
+-- FULL JOIN, because it is never a nested loop: nobody has analyzed the staged rows, and the planner may take a million for one.
+-- row: ImportCounts
+-- Locks: store.products, ascending upper(sku), then store.inventory, ascending product_id.
+WITH latest AS (
+    SELECT DISTINCT ON (upper(s.sku))
+        upper(s.sku) AS key,
+        s.sku,
+        s.name,
+        s.description,
+        s.price,
+        s.currency,
+        s.is_active,
+        s.on_hand
+    FROM store.product_imports AS s
+    WHERE s.import_id = :import_id::uuid
+    ORDER BY upper(s.sku) ASC, s.line DESC
+),
+
+compared AS (
+    SELECT
+        l.key,
+        p.id AS product_id,
+        l.sku,
+        CASE WHEN :has_name::boolean THEN l.name ELSE p.name END AS name,
+        CASE WHEN :has_description::boolean THEN l.description ELSE p.description END AS description,
+        CASE WHEN :has_price::boolean THEN l.price ELSE p.price END AS price,
+        coalesce(p.currency, l.currency) AS currency,
+        CASE WHEN :has_active::boolean THEN l.is_active ELSE coalesce(p.is_active, true) END AS is_active,
+        l.on_hand,
+        CASE
+            WHEN p.id IS NULL THEN :has_name::boolean AND :has_price::boolean
+            WHEN :has_currency::boolean AND l.currency <> p.currency THEN null
+            ELSE
+                (:has_name::boolean AND l.name <> p.name)
+                OR (:has_description::boolean AND l.description IS DISTINCT FROM p.description)
+                OR (:has_price::boolean AND l.price <> p.price)
+                OR (:has_active::boolean AND l.is_active <> p.is_active)
+        END AS is_due,
+        p.id IS NULL OR (:has_on_hand::boolean AND l.on_hand IS DISTINCT FROM i.on_hand) AS is_stock_due
+    FROM latest AS l
+    LEFT JOIN store.products AS p
+        ON upper(p.sku) = l.key
+    LEFT JOIN store.inventory AS i
+        ON i.product_id = p.id
+),
+
+merged AS (
+    INSERT INTO store.products AS p (sku, name, description, price, currency, is_active)
+    SELECT
+        c.sku,
+        c.name,
+        c.description,
+        c.price,
+        c.currency,
+        c.is_active
+    FROM compared AS c
+    WHERE c.is_due
+    ORDER BY c.key ASC
+    ON CONFLICT ((upper(sku))) DO UPDATE
+    SET
+        name = CASE WHEN :has_name::boolean THEN excluded.name ELSE p.name END,
+        description = CASE WHEN :has_description::boolean THEN excluded.description ELSE p.description END,
+        price = CASE WHEN :has_price::boolean THEN excluded.price ELSE p.price END,
+        is_active = CASE WHEN :has_active::boolean THEN excluded.is_active ELSE p.is_active END,
+        updated_at = greatest(now(), p.updated_at + interval '1 microsecond')
+    WHERE p.currency = excluded.currency
+    RETURNING p.id, upper(p.sku) AS key
+),
+
+stocked AS (
+    INSERT INTO store.inventory AS i (product_id, on_hand)
+    SELECT
+        coalesce(c.product_id, m.id) AS product_id,
+        c.on_hand
+    FROM compared AS c
+    FULL JOIN merged AS m
+        ON m.key = c.key
+    WHERE
+        coalesce(c.is_stock_due, false)
+        AND coalesce(c.product_id, m.id) IS NOT NULL
+    ORDER BY coalesce(c.product_id, m.id) ASC
+    ON CONFLICT (product_id) DO UPDATE
+    SET on_hand = excluded.on_hand
+    WHERE :has_on_hand::boolean
+)
+
+SELECT
+    count(*) AS keys,
+    count(*) FILTER (WHERE c.product_id IS NULL AND m.id IS NOT NULL) AS inserted,
+    count(*) FILTER (WHERE c.product_id IS NOT NULL AND (m.id IS NOT NULL OR (NOT c.is_due AND c.is_stock_due))) AS updated,
+    count(*) FILTER (WHERE c.product_id IS NOT NULL AND NOT c.is_due AND NOT c.is_stock_due) AS unchanged
+FROM compared AS c
+FULL JOIN merged AS m
+    ON m.key = c.key;
+
+-- name: prepare_import()^
+-- Make the rest of this transaction plan by indexes, whatever the planner believes of the staged rows, and wait for locks.
+SELECT
+    set_config('enable_seqscan', 'off', true) AS enable_seqscan,
+    set_config('lock_timeout', '30s', true) AS lock_timeout;

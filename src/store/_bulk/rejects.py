@@ -1,0 +1,73 @@
+"""
+The rows an import refused, as a CSV file: line, column, value, reason and the row as it was read.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from store._bulk.files import written
+from store._bulk.products import printable
+
+HEADER = ("line", "column", "value", "reason", "row")
+
+_LONGEST_VALUE = 200
+_LONGEST_ROW = 100_000  # csv refuses fields of more than 131,072 characters, and this file is to be read again
+
+
+class Rejects:
+    """
+    Counts and writes refused rows. The file is begun with the first one and appears under its name when the block ends well; an
+    import that ends in an error or by Ctrl-C leaves what was there before. Without a path it only counts.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.count = 0
+        self._path = path
+        self._stack = ExitStack()
+        self._text: io.TextIOWrapper | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    @property
+    def path(self) -> Path | None:
+        """
+        Return where the rows are; None when there are none, or nobody wanted them.
+        """
+        return self._path if self._text is not None else None
+
+    def add(self, line: int, column: str, value: str, reason: str, row: str) -> None:
+        """
+        Write one. Raises StoreError when the file cannot be written.
+        """
+        self.count += 1
+        if self._path is None:
+            return
+        if self._text is None:
+            file = self._stack.enter_context(written(self._path))
+            self._text = self._stack.enter_context(io.TextIOWrapper(file, encoding="utf-8", newline=""))
+            self._text.write(",".join(HEADER) + "\n")
+        fields = (
+            line,
+            printable(column, _LONGEST_VALUE),
+            printable(value, _LONGEST_VALUE),
+            reason,
+            printable(row, _LONGEST_ROW),
+        )
+        csv.writer(self._text, lineterminator="\n").writerow(fields)
+
+    def flush(self) -> None:
+        """
+        Put on disk what has been written, so that a full one is known before anything is stored.
+        """
+        if self._text is not None:
+            self._text.flush()

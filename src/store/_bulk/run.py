@@ -1,0 +1,284 @@
+"""
+An import from end to end: one transaction, of which everything is stored or nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from decimal import Decimal
+from os import PathLike
+from pathlib import Path
+from typing import Literal
+
+from store._bulk.files import Place, Source, opened
+from store._bulk.products import FIELDS, Columns, ProductRules, Refused
+from store._bulk.readers import Broken, Table
+from store._bulk.rejects import Rejects
+from store._sync.queries import queries
+from store._sync.session import Session
+from store._sync.store import Store
+from store.errors import Conflict, InvalidInput
+from store.models import Count, Dto, Id
+
+Delimiter = Literal[",", ";", "\t"]
+
+_BLOCK = 1 << 18
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """
+    How far an import or export is. `size` is None where nobody knows it; `position` counts bytes as they lie on disk.
+    """
+
+    step: Literal["reading", "checking", "merging", "writing"]
+    rows: int
+    position: int = 0
+    size: int | None = None
+
+
+Progress = Callable[[Tick], object]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """
+    What became of the rows of a file: rows = accepted + rejected, accepted = inserted + updated + unchanged + duplicates.
+    """
+
+    rows: int
+    accepted: int
+    rejected: int
+    inserted: int
+    updated: int
+    unchanged: int
+    duplicates: int
+    """Rows whose sku comes again further down, where it counts."""
+    seconds: float
+    dry_run: bool
+    """Whether all this was taken back at the end."""
+    rejects: Path | None
+    """The file with the refused rows, where there are any."""
+    ignored: tuple[str, ...]
+    """Columns of the file that are no field of ours."""
+
+    def as_json(self) -> str:
+        """
+        Return it as one JSON object.
+        """
+        return json.dumps(asdict(self), default=str)
+
+
+class ImportConflict(Dto):
+    """
+    A staged row that the catalog cannot take.
+    """
+
+    line: Id
+    problem: Literal["new_without_name", "new_without_price", "other_currency", "below_reserved"]
+    currency_now: str | None
+    reserved: Count | None
+    sku: str
+    name: str
+    description: str | None
+    price: Decimal
+    currency: str
+    is_active: bool
+    on_hand: Count
+
+
+class ImportCounts(Dto):
+    """
+    What a merge did, in products.
+    """
+
+    keys: Count
+    inserted: Count
+    updated: Count
+    unchanged: Count
+
+
+class _Undone(Exception):
+    """
+    The end of a dry run, with its report.
+    """
+
+    def __init__(self, report: ImportReport) -> None:
+        super().__init__()
+        self.report = report
+
+
+def import_products(
+    store: Store,
+    source: Place,
+    *,
+    mapping: Mapping[str, str] | None = None,
+    delimiter: Delimiter = ",",
+    dry_run: bool = False,
+    rejects: Path | None = None,
+    allow_zero_price: bool = False,
+    progress: Progress | None = None,
+) -> ImportReport:
+    """
+    Insert or update products from a CSV file with a header: a path, `-` for standard input, or a binary file.
+
+    Of rows with one sku the last wins; fields without a column stay as they are. `mapping` says which column is which field.
+    Refused rows go to the file `rejects` and keep nobody else out. Whatever ends the import early, nothing of it is stored; a
+    dry run does everything and takes it back.
+
+    Raises InvalidInput for a header that will not do, StoreError for a file that cannot be read, and Conflict when somebody
+    changed the same products meanwhile: run it again.
+    """
+    started = time.monotonic()
+    _refuse_same(source, rejects)
+    with opened(source) as file, Rejects(rejects) as refused:
+        table = Table(file, delimiter=delimiter)
+        columns = Columns(table.header, mapping or {})
+        rules = ProductRules(
+            columns, currency=store.runtime.settings.currency, allow_zero_price=allow_zero_price, is_quoted=table.is_quoted
+        )
+        importing = _Import(file, table, columns, rules, refused, progress or _say_nothing)
+        try:
+            with store.transaction(is_patient=True) as tx:
+                report = importing.run(tx)
+                if dry_run:
+                    raise _Undone(report)
+        except _Undone as undone:
+            report = undone.report
+    return replace(report, seconds=round(time.monotonic() - started, 3), dry_run=dry_run, rejects=refused.path)
+
+
+@dataclass(slots=True)
+class _Import:
+    _file: Source
+    _table: Table
+    _columns: Columns
+    _rules: ProductRules
+    _rejects: Rejects
+    _progress: Progress
+    _rows: int = 0
+    _id: uuid.UUID = field(default_factory=uuid.uuid4)
+
+    def run(self, tx: Session) -> ImportReport:
+        """
+        Stage, check, merge, clear.
+        """
+        tx.call(queries.imports.prepare_import, {})
+        self._stage(tx)
+        self._report("checking")
+        self._refuse_conflicts(tx)
+        self._report("merging")
+        has = {f"has_{name}": self._columns.has(name) for name in ("name", "description", "price", "on_hand")}
+        counts = tx.one(
+            ImportCounts,
+            queries.imports.merge_products,
+            import_id=self._id,
+            has_currency=self._names_currency,
+            has_active=self._columns.has("is_active"),
+            **has,
+        )
+        if counts.keys != counts.inserted + counts.updated + counts.unchanged:
+            raise Conflict("somebody changed products of this import at the same time: nothing was stored, run it again")
+        tx.affected(queries.imports.clear_product_import, import_id=self._id)
+        self._rejects.flush()
+        accepted = self._rows - self._rejects.count
+        return ImportReport(
+            rows=self._rows,
+            accepted=accepted,
+            rejected=self._rejects.count,
+            inserted=counts.inserted,
+            updated=counts.updated,
+            unchanged=counts.unchanged,
+            duplicates=accepted - counts.keys,
+            seconds=0.0,
+            dry_run=False,
+            rejects=None,
+            ignored=self._columns.ignored,
+        )
+
+    @property
+    def _names_currency(self) -> bool:
+        # A price without a currency is one in STORE_CURRENCY; a file without prices says nothing of currencies.
+        return self._columns.has("price") or self._columns.has("currency")
+
+    def _stage(self, tx: Session) -> None:
+        table, rules, prefix = self._table, self._rules, f"{self._id}\t"
+        block: list[str] = []
+        size = 0
+        with tx.copy(queries.imports.copy_products_in) as copy:
+            for record in table:
+                self._rows += 1
+                if isinstance(record, Broken):
+                    self._rejects.add(table.line, "", "", record.reason, table.raw())
+                    continue
+                try:
+                    row = f"{prefix}{table.line}\t{rules.staged(record)}\n"
+                except Refused as refusal:
+                    self._rejects.add(table.line, refusal.column, refusal.value, refusal.reason, table.raw())
+                    continue
+                block.append(row)
+                size += len(row)
+                if size >= _BLOCK:
+                    copy.write("".join(block))
+                    block.clear()
+                    size = 0
+                    self._report("reading")
+            copy.write("".join(block))
+        self._report("reading")
+
+    def _refuse_conflicts(self, tx: Session) -> None:
+        line = 0
+        while True:
+            page = tx.many(
+                ImportConflict,
+                queries.imports.find_import_conflicts,
+                import_id=self._id,
+                after_line=line,
+                has_name=self._columns.has("name"),
+                has_price=self._columns.has("price"),
+                has_currency=self._names_currency,
+                has_on_hand=self._columns.has("on_hand"),
+                page_size=_PAGE,
+            )
+            for conflict in page:
+                name, reason = _explained(conflict)
+                column, value = self._columns.names.get(name, name), str(getattr(conflict, name))
+                self._rejects.add(conflict.line, column, value, reason, self._staged_row(conflict))
+            if page:
+                line = page[-1].line
+                tx.affected(queries.imports.drop_import_lines, import_id=self._id, lines=[each.line for each in page])
+            if len(page) < _PAGE:
+                return
+
+    def _staged_row(self, conflict: ImportConflict) -> str:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="").writerow([getattr(conflict, name) for name in FIELDS if self._columns.has(name)])
+        return text.getvalue()
+
+    def _report(self, step: Literal["reading", "checking", "merging"]) -> None:
+        self._progress(Tick(step, self._rows, self._file.position, self._file.size))
+
+
+def _explained(conflict: ImportConflict) -> tuple[str, str]:
+    if conflict.problem == "other_currency":
+        return "currency", f"the product is sold in {conflict.currency_now}, and the currency of a product never changes"
+    if conflict.problem == "below_reserved":
+        return "on_hand", f"{conflict.reserved} units of the product are reserved, so there cannot be fewer"
+    missing = conflict.problem.removeprefix("new_without_")
+    return "sku", f"there is no such product, and without a column {missing} it cannot be created"
+
+
+def _say_nothing(tick: Tick) -> None:
+    pass
+
+
+def _refuse_same(source: Place, rejects: Path | None) -> None:
+    if rejects is not None and isinstance(source, (str, PathLike)) and Path(source).resolve() == rejects.resolve():
+        raise InvalidInput(f"{rejects} is the file to read: choose another one for the rejects", field="rejects")

@@ -1,0 +1,111 @@
+"""
+How commands speak: to people on a terminal, in JSON to scripts; errors and exit codes alike everywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from store._connection import has_password
+from store.errors import (
+    MigrationError,
+    MigrationFolderError,
+    MigrationLocked,
+    MissingExtra,
+    SettingsError,
+    StoreError,
+    Unavailable,
+)
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+AsJson = Annotated[
+    bool | None, typer.Option("--json/--no-json", help="JSON on stdout, or text. Without it: JSON when stdout is no terminal.")
+]
+
+
+def _without_password(dsn: str | None) -> str | None:
+    # Whatever stands in the arguments, every user of the machine can read in the list of processes.
+    if dsn is not None and has_password(dsn):
+        message = "a password in --dsn is seen by everybody on this machine: set DATABASE_URL, or put it into ~/.pgpass"
+        raise typer.BadParameter(message)
+    return dsn
+
+
+Dsn = Annotated[
+    str | None,
+    typer.Option(
+        "--dsn",
+        metavar="DSN",
+        callback=_without_password,
+        help="Use this server instead of the one of DATABASE_URL. No password in it: that goes into DATABASE_URL or ~/.pgpass.",
+    ),
+]
+
+FAILED = 1
+INTERRUPTED = 130
+_CODES: tuple[tuple[type[StoreError], int], ...] = (
+    (SettingsError, 2),
+    (MissingExtra, 2),
+    (MigrationFolderError, 2),
+    (MigrationLocked, 4),
+    (MigrationError, 5),
+    (Unavailable, 10),
+)
+
+
+def is_json(wanted: bool | None) -> bool:
+    """
+    Whether to print JSON.
+    """
+    return not sys.stdout.isatty() if wanted is None else wanted
+
+
+def print_json(value: Any) -> None:
+    """
+    Print one JSON value on stdout.
+    """
+    sys.stdout.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def reported(*, as_json: bool = False, interrupted: int = INTERRUPTED) -> Generator[None]:
+    """
+    A block whose StoreError becomes one message and an exit code, and whose Ctrl-C ends quietly.
+    """
+    try:
+        yield
+    except StoreError as error:
+        failure = error
+    except KeyboardInterrupt:
+        err.print("interrupted: nothing half done was left behind")
+        raise typer.Exit(interrupted) from None
+    else:
+        return
+    if as_json:
+        print_json({"error": {"type": type(failure).__name__, "message": str(failure), "sqlstate": failure.sqlstate}})
+    else:
+        err.print(f"[bold red]store:[/] {_escaped(str(failure))}", soft_wrap=True)
+    raise typer.Exit(exit_code(failure))
+
+
+def exit_code(error: StoreError) -> int:
+    """
+    Return the exit code for an error: 2 what was given is wrong, 4 locked, 5 failed and undone, 10 no connection, 1 the rest.
+    """
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return code
+    return FAILED
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")

@@ -1,0 +1,220 @@
+"""
+`store import` and `store export`: catalogs from and to files.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from store._bulk import ImportReport, Tick, export_products, import_products
+from store._bulk.run import Delimiter
+from store._sync.store import Store
+from store.cli._output import AsJson, err, is_json, out, reported
+from store.settings import Settings
+
+REJECTED = 3
+INTERRUPTED = 5
+
+import_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Read catalogs from files, all of a file or nothing.\n\n"
+    "Exit codes: 0 every row was taken, 3 some were refused (the others are stored), 5 interrupted and nothing is stored, 2 a "
+    "setting is wrong, 10 no connection, 1 anything else; then nothing is stored either.",
+)
+export_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="rich", help="Write catalogs to files that `store import` reads."
+)
+
+
+@import_app.callback()
+def _import() -> None:
+    pass
+
+
+@export_app.callback()
+def _export() -> None:
+    pass
+
+
+@import_app.command("products")
+def import_(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A CSV file with a header: plain, gzip or xz; `-` for standard input.")
+    ],
+    *,
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="COLUMN=FIELD", help="The file's COLUMN is our FIELD. Repeat it for each column."),
+    ] = None,
+    delimiter: Annotated[
+        Literal[",", ";", "tab"], typer.Option("--delimiter", help="What stands between the fields of a row.")
+    ] = ",",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Do everything, say what came of it, and take it back. Rejects are written.")
+    ] = False,
+    rejects: Annotated[
+        str | None,
+        typer.Option(
+            "--rejects",
+            metavar="FILE",
+            help="Where refused rows go; `-`: nowhere. Default: FILE.rejects.csv, written only when there are any.",
+        ),
+    ] = None,
+    allow_zero_price: Annotated[
+        bool, typer.Option("--allow-zero-price", help="Take a price of 0, which otherwise is taken for a missing one.")
+    ] = False,
+    as_json: AsJson = None,
+) -> None:
+    """
+    Insert or update products from a CSV file.
+
+    Fields: sku, name, description, price, currency, is_active, on_hand. Products are told by their sku, in any case; of rows
+    with one sku the last wins. What the file has no column for stays as it is, so a file of sku and price changes prices only.
+    Running it again changes nothing. It is one transaction: after Ctrl-C or a lost connection nothing of it is stored.
+
+    A refused row goes to the rejects with its line, column, value and the reason, and does not hold up the others.
+
+    Example: [bold]store import products invoices.csv.xz --map StockCode=sku --map Description=name --map UnitPrice=price[/]
+    """
+    json = is_json(as_json)
+    chosen = _parsed(mapping or [])
+    with reported(as_json=json, interrupted=INTERRUPTED):
+        with _open() as store, _progress() as progress:
+            report = import_products(
+                store,
+                file,
+                mapping=chosen,
+                delimiter=_delimiter(delimiter),
+                dry_run=dry_run,
+                rejects=_rejects(file, rejects),
+                allow_zero_price=allow_zero_price,
+                progress=progress,
+            )
+        if json:
+            sys.stdout.write(report.as_json() + "\n")
+        else:
+            _print(report)
+    if report.rejected:
+        raise typer.Exit(REJECTED)
+
+
+@export_app.command("products")
+def export(
+    file: Annotated[
+        str, typer.Argument(metavar="[FILE]", help="Where to: .gz and .xz are compressed; `-` for standard output.")
+    ] = "-",
+    *,
+    as_json: AsJson = None,
+) -> None:
+    """
+    Write every product, sorted by sku, as the CSV that `store import products` reads.
+
+    The file appears when it is complete, shows the catalog at one instant, and is the same for the same catalog, byte for byte.
+
+    Example: [bold]store export products catalog.csv.gz[/]
+    """
+    json = is_json(as_json)
+    with reported(as_json=json and file != "-", interrupted=INTERRUPTED):
+        try:
+            with _open(read_only=True) as store, _progress() as progress:
+                report = export_products(store, file, progress=progress)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it closes it
+            raise typer.Exit(1) from None
+        if file == "-":
+            return
+        if json:
+            sys.stdout.write(report.as_json() + "\n")
+        else:
+            out.print(f"{report.rows:,} products in {report.seconds:.1f} s to {file}", markup=False, soft_wrap=True)
+
+
+def _parsed(mapping: list[str]) -> dict[str, str]:
+    pairs = [each.rpartition("=") for each in mapping]
+    for column, sign, field in pairs:
+        if not (column and sign and field):
+            message = "--map takes COLUMN=FIELD, for instance --map StockCode=sku"
+            raise typer.BadParameter(message)
+    columns = [column.strip() for column, _, _ in pairs]
+    for column in columns:
+        if columns.count(column) > 1:
+            message = f"--map names the column {column} twice: a column is one field"
+            raise typer.BadParameter(message)
+    return {column.strip(): field.strip() for column, _, field in pairs}
+
+
+def _delimiter(name: Literal[",", ";", "tab"]) -> Delimiter:
+    return "\t" if name == "tab" else name
+
+
+def _rejects(file: str, chosen: str | None) -> Path | None:
+    if chosen == "-":
+        return None
+    if chosen is not None:
+        return Path(chosen)
+    return Path("products.rejects.csv" if file == "-" else f"{file}.rejects.csv")
+
+
+def _open(*, read_only: bool = False) -> Store:
+    settings = Settings.load().model_copy(update={"pool_size": 1})
+    return Store.open(settings, read_only=read_only)
+
+
+class _Bar:
+    """
+    Shows ticks as a bar with rate and time left.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=None, rows=0, rate=0.0)
+        self._started = time.monotonic()
+
+    def __call__(self, tick: Tick) -> None:
+        is_reading = tick.step == "reading"
+        seconds = max(time.monotonic() - self._started, 0.001)
+        if tick.step in ("reading", "writing"):
+            self._progress.update(self._task, rows=tick.rows, rate=tick.rows / seconds)
+        self._progress.update(
+            self._task, description=tick.step, completed=tick.position, total=tick.size if is_reading else None
+        )
+
+
+@contextmanager
+def _progress() -> Generator[_Bar]:
+    columns = (
+        TextColumn("{task.description:8}"),
+        BarColumn(),
+        TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f}/s"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        yield _Bar(progress)
+
+
+def _print(report: ImportReport) -> None:
+    products = f"{report.inserted:,} products new, {report.updated:,} changed, {report.unchanged:,} as they were"
+    lines = [f"{report.rows:,} rows in {report.seconds:.1f} s: {products}"]
+    if report.duplicates:
+        lines.append(f"{report.duplicates:,} rows count no more: their sku comes again further down")
+    if report.rejected:
+        where = f", with the reasons in {report.rejects}" if report.rejects else ""
+        lines.append(f"{report.rejected:,} rows refused{where}")
+    if report.ignored:
+        lines.append(f"columns not read: {', '.join(report.ignored)}")
+    if report.dry_run:
+        lines.append("dry run: nothing was stored")
+    for line in lines:
+        out.print(line, markup=False, soft_wrap=True)

@@ -1,0 +1,21 @@
+"""
+An open shop for every test of a colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.samples import settings
+
+from store import AsyncStore
+
+
+@pytest.fixture
+async def shop(dsn: str) -> AsyncIterator[AsyncStore]:
+    """
+    A store on a fresh database, as the application's role.
+    """
+    async with AsyncStore.open(settings(dsn)) as opened:
+        yield opened

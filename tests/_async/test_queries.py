@@ -1,0 +1,231 @@
+"""
+A team's own folder of .sql files, called with a session.
+"""
+
+from __future__ import annotations
+
+import logging
+import types
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ConfigDict
+from tests.samples import product, settings, user
+
+from store import AsyncQueries, AsyncStore
+from store.errors import (
+    InvalidInput,
+    NotFound,
+    QueryFileError,
+    RowMismatch,
+    SchemaMissing,
+    StatementTimeout,
+    StoreError,
+    TooManyRows,
+    WrongParameters,
+)
+
+REPORTS = """
+-- name: count_products()$
+-- Count them.
+SELECT count(*) FROM store.products;
+
+-- name: mine(user_id, scope, scope_user_id)
+-- Return the ids of carts, seen as the caller may.
+-- null: scope_user_id
+SELECT c.id FROM store.carts AS c WHERE c.user_id = :user_id::bigint AND store.in_scope(c.user_id, NULL, :scope::text, :scope_user_id::bigint, NULL);
+
+-- name: mistake()
+-- Name a column that is not there.
+SELECT p.nothing FROM store.products AS p;
+
+-- name: nap(seconds)$
+-- Sleep.
+SELECT pg_sleep(:seconds::float8) IS NULL;
+
+-- name: no_table()
+-- Name a table that is not there.
+SELECT 1 FROM store.nothing;
+
+-- name: next_number(number)$
+-- Add one.
+SELECT :number::bigint + 1;
+
+-- name: raise_stock(product_id, delta)!
+-- Add to the stock.
+UPDATE store.inventory SET on_hand = on_hand + :delta::bigint WHERE product_id = :product_id::bigint;
+
+-- name: rows_wanted(how_many)^
+-- Return as many rows as wanted.
+SELECT n AS number, 'x' AS "class" FROM generate_series(1, :how_many::bigint) AS n;
+
+-- name: top(page_size)
+-- Return the dearest products.
+-- row: Top
+SELECT p.sku, p.price FROM store.products AS p ORDER BY p.price DESC, p.id ASC LIMIT least(:page_size::bigint, 200);
+
+-- name: untidy()
+-- Return a row that is not what its DTO says.
+-- row: Top
+SELECT 'x' AS sku, 'secret-canary' AS price;
+"""
+
+
+class Top(BaseModel):
+    """
+    A row of a report.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    sku: str
+    price: int
+
+
+@pytest.fixture
+def queries(tmp_path: Path) -> AsyncQueries:
+    """
+    The folder, loaded.
+    """
+    (tmp_path / "reports.sql").write_text(REPORTS)
+    return AsyncQueries.load(tmp_path, rows={"Top": Top})
+
+
+async def test_rows_are_dtos_where_the_header_names_one(shop: AsyncStore, queries: AsyncQueries) -> None:
+    await shop.catalog.create_many([product("A", price="1"), product("B", price="2")])
+    async with shop.session() as session:
+        assert await queries.reports.top(session, page_size=9) == [Top(sku="B", price=2), Top(sku="A", price=1)]
+        assert await queries.reports.top(session, page_size=0) == []
+
+
+async def test_rows_are_named_tuples_otherwise(shop: AsyncStore, queries: AsyncQueries) -> None:
+    """
+    Fields carry the names of the columns; a name that is a word of Python's is numbered.
+    """
+    async with shop.session() as session:
+        row = await queries.reports.rows_wanted(session, how_many=1)
+
+        assert (row.number, tuple(row), row._fields) == (1, (1, "x"), ("number", "_1"))
+        assert await queries.reports.rows_wanted(session, how_many=0) is None
+        with pytest.raises(TooManyRows, match=r"reports\.rows_wanted"):
+            await queries.reports.rows_wanted(session, how_many=2)
+
+
+async def test_marks_say_what_comes_back(shop: AsyncStore, queries: AsyncQueries) -> None:
+    lamp = await shop.catalog.create(product())
+    async with shop.transaction() as tx:
+        assert await queries.reports.count_products(tx) == 1
+        assert await queries.reports.raise_stock(tx, product_id=lamp.id, delta=5) == 1
+        assert await queries.reports.raise_stock(tx, product_id=lamp.id + 1, delta=5) == 0
+
+    assert (await shop.inventory.get(lamp.id)).on_hand == 15
+
+
+async def test_wrong_parameters_never_reach_the_server(shop: AsyncStore, queries: AsyncQueries) -> None:
+    async with shop.session() as session:
+        for wrong in ({}, {"page_size": 1, "more": 2}, {"size": 1}, {"page_size": None}):
+            with pytest.raises(WrongParameters, match=r"reports\.top"):
+                await queries.reports.top(session, **wrong)
+        with pytest.raises(TypeError):
+            await queries.reports.top(session, 1)
+
+
+async def test_the_scope_is_not_the_callers_to_give(shop: AsyncStore, queries: AsyncQueries) -> None:
+    """
+    The session fills the scope by itself, and refuses one that is handed in.
+    """
+    ada, bob = await shop.users.create_many([user("ada"), user("bob")])
+    cart = await shop.carts.get_or_create(user_id=ada.id)
+    async with shop.session() as session:
+        assert await queries.reports.mine(session, user_id=ada.id) == [(cart.id,)]
+        for theirs in ({"scope": "all"}, {"scope_user_id": ada.id}, {"scope_public_id": None}):
+            with pytest.raises(WrongParameters, match="scope is not the caller's"):
+                await queries.reports.mine(session, user_id=ada.id, **theirs)
+        scoped = session.acting_as(bob.id).carts._runner
+        assert await queries.reports.mine(scoped, user_id=ada.id) == []
+
+
+async def test_refusals_are_the_stores(shop: AsyncStore, queries: AsyncQueries) -> None:
+    """
+    PostgreSQL's refusals arrive as StoreErrors that name the query; the next statement works.
+    """
+    lamp = await shop.catalog.create(product())
+    async with shop.session() as session:
+        with pytest.raises(StoreError, match=r"nothing.*reports\.mistake") as caught:
+            await queries.reports.mistake(session)
+        assert caught.value.sqlstate == "42703"
+        with pytest.raises(SchemaMissing):
+            await queries.reports.no_table(session)
+        with pytest.raises(InvalidInput):
+            await queries.reports.raise_stock(session, product_id=lamp.id, delta=2**62)
+        assert await queries.reports.count_products(session) == 1
+
+
+async def test_a_row_that_does_not_fit_its_dto(shop: AsyncStore, queries: AsyncQueries) -> None:
+    async with shop.session() as session:
+        with pytest.raises(RowMismatch, match=r"Top: price: Input should be a valid integer") as caught:
+            await queries.reports.untidy(session)
+
+    assert "canary" not in repr(caught.value)
+    assert caught.value.__context__ is None
+
+
+async def test_a_statement_has_its_time(dsn: str, queries: AsyncQueries, caplog: pytest.LogCaptureFixture) -> None:
+    """
+    What outlives statement_timeout is ended; what is merely slow is logged by name, duration and rows, without values.
+    """
+    async with AsyncStore.open(settings(dsn, statement_timeout_ms=300, slow_query_ms=50)) as shop, shop.session() as session:
+        with caplog.at_level(logging.WARNING, "store"):
+            await queries.reports.nap(session, seconds=0.1)
+        with pytest.raises(StatementTimeout):
+            await queries.reports.nap(session, seconds=5)
+        assert await queries.reports.count_products(session) == 0
+
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("slow query reports.nap: 1")
+    assert caplog.records[0].name == "store.query"
+
+
+async def test_one_prepared_statement_per_query(shop: AsyncStore, queries: AsyncQueries) -> None:
+    """
+    Small, large and zero numbers share one statement, which carries the name of the query.
+    """
+    async with shop.session() as session:
+        for number in (0, 1, 2**15, 2**31, 2**40):
+            assert await queries.reports.next_number(session, number=number) == number + 1
+        cursor = await session.connection.execute("SELECT statement FROM pg_prepared_statements")
+        statements = [row[0] for row in await cursor.fetchall() if "reports" in row[0]]
+
+    assert len(statements) == 1
+    assert statements[0].startswith("/* app:reports.next_number */")
+
+
+async def test_what_is_not_there(queries: AsyncQueries, tmp_path: Path) -> None:
+    with pytest.raises(AttributeError, match="no file nothing"):
+        _ = queries.nothing
+    with pytest.raises(AttributeError, match="no query nothing"):
+        _ = queries.reports.nothing
+    with pytest.raises(QueryFileError, match=r"reports\.sql:\d+: no DTO 'Top'"):
+        AsyncQueries.load(tmp_path)
+    with pytest.raises(QueryFileError):
+        AsyncQueries.load(tmp_path / "nowhere")
+
+    assert (queries.reports.top.__doc__, queries.reports.top.statement.full_name) == ("Return the dearest products.", "reports.top")
+
+
+async def test_a_module_holds_the_dtos(shop: AsyncStore, queries: AsyncQueries, tmp_path: Path) -> None:
+    rows = types.ModuleType("rows")
+    rows.Top = Top
+    loaded = AsyncQueries.load(tmp_path, rows=rows, prefix="team")
+    async with shop.session() as session:
+        assert await loaded.reports.top(session, page_size=1) == []
+
+    assert loaded.reports.top.statement.text.startswith("/* team:reports.top */")
+
+
+async def test_a_value_that_is_not_there(shop: AsyncStore, tmp_path: Path) -> None:
+    (tmp_path / "one.sql").write_text("-- name: value_of(id)$\n-- Return a value.\nSELECT 1 WHERE :id::bigint = 1;\n")
+    queries = AsyncQueries.load(tmp_path)
+    async with shop.session() as session:
+        assert await queries.one.value_of(session, id=1) == 1
+        with pytest.raises(NotFound):
+            await queries.one.value_of(session, id=2)

@@ -1,0 +1,257 @@
+"""
+The commands, as processes: what they print, in which words, and with which exit code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from store import embedded
+
+MIGRATIONS = sorted(path.stem for path in (Path(__file__).resolve().parents[1] / "migrations").glob("*_*[!k].sql") if ".rollback" not in path.name)
+
+
+def store(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """
+    Run the command in an environment that names no server unless told to.
+    """
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "STORE_", "DATABASE_URL"))}
+    return subprocess.run(
+        [sys.executable, "-m", "store", *arguments],
+        cwd=cwd,
+        env=clean | {"COLUMNS": "200"} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.serverless
+def test_help_names_every_command_and_the_way_in(tmp_path):
+    done = store("--help", cwd=tmp_path)
+
+    assert done.returncode == 0
+    assert [] == [name for name in ("migrate", "import", "export", "embedded", "demo", "doctor", "DATABASE_URL") if name not in done.stdout]
+
+
+@pytest.mark.serverless
+@pytest.mark.parametrize(
+    "command",
+    [["migrate", "up"], ["migrate", "status"], ["migrate", "down", "--allow-down"], ["doctor"], ["demo"], ["embedded", "status"],
+     ["import", "products", "x.csv"], ["export", "products", "-"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_without_a_setting_every_command_names_it(tmp_path, command):
+    """
+    Nothing falls back to a server by itself.
+    """
+    (tmp_path / "x.csv").write_text("sku,name,price\n", encoding="utf-8")
+    done = store(*command, cwd=tmp_path)
+
+    assert done.returncode in {2, 9}
+    assert "DATABASE_URL is not set" in done.stdout + done.stderr
+    assert [tmp_path / "x.csv"] == sorted(tmp_path.iterdir())
+
+
+def test_migrate_goes_up_and_says_so_in_json(empty_dsn, tmp_path):
+    """
+    up, again, status and down, as a deploy script reads them.
+    """
+    environment = {"DATABASE_URL": empty_dsn}
+    before = store("migrate", "status", cwd=tmp_path, **environment)
+    first = store("migrate", "up", cwd=tmp_path, **environment)
+    again = store("migrate", "up", cwd=tmp_path, **environment)
+    after = store("migrate", "status", cwd=tmp_path, **environment)
+    refused = store("migrate", "down", cwd=tmp_path, **environment)
+    down = store("migrate", "down", "--allow-down", cwd=tmp_path, **environment)
+
+    assert (3, len(MIGRATIONS)) == (before.returncode, json.loads(before.stdout)["pending"])
+    assert (0, {"command": "up", "applied": MIGRATIONS}) == (first.returncode, json.loads(first.stdout))
+    assert (0, {"command": "up", "applied": []}) == (again.returncode, json.loads(again.stdout))
+    assert (0, 0) == (after.returncode, json.loads(after.stdout)["pending"])
+    assert refused.returncode == 2
+    assert "--allow-down" in refused.stderr
+    assert (0, {"command": "down", "taken_back": MIGRATIONS[-1:]}) == (down.returncode, json.loads(down.stdout))
+
+
+def test_migrate_says_the_same_to_people(empty_dsn, tmp_path):
+    first = store("migrate", "up", "--no-json", cwd=tmp_path, DATABASE_URL=empty_dsn)
+    again = store("migrate", "up", "--no-json", cwd=tmp_path, DATABASE_URL=empty_dsn)
+    status = store("migrate", "status", "--no-json", cwd=tmp_path, DATABASE_URL=empty_dsn)
+    down = store("migrate", "down", "--allow-down", "--count", "99", "--no-json", cwd=tmp_path, DATABASE_URL=empty_dsn)
+    nothing = store("migrate", "down", "--allow-down", "--no-json", cwd=tmp_path, DATABASE_URL=empty_dsn)
+
+    assert [f"applied {name}" for name in MIGRATIONS] == first.stdout.splitlines()
+    assert "up to date" in again.stdout
+    assert all(line.startswith("applied") for line in status.stdout.splitlines())
+    assert [f"took back {name}" for name in reversed(MIGRATIONS)] == down.stdout.splitlines()
+    assert "nothing to do" in nothing.stdout
+
+
+def test_a_failing_migration_exits_5_and_names_file_and_line(empty_dsn, tmp_path):
+    folder = tmp_path / "migrations"
+    folder.mkdir()
+    (folder / "0001_break.sql").write_text("-- why\n\nCREATE TABLE nowhere.x ();\n", encoding="utf-8")
+    (folder / "0001_break.rollback.sql").write_text("SELECT 1;\n", encoding="utf-8")
+    done = store("migrate", "up", "--folder", str(folder), cwd=tmp_path, DATABASE_URL=empty_dsn)
+
+    assert done.returncode == 5
+    assert "0001_break.sql:3" in json.loads(done.stdout)["error"]["message"]
+
+
+def test_a_missing_folder_exits_2(empty_dsn, tmp_path):
+    done = store("migrate", "up", "--folder", str(tmp_path / "none"), "--no-json", cwd=tmp_path, DATABASE_URL=empty_dsn)
+
+    assert done.returncode == 2
+    assert str(tmp_path / "none") in done.stderr.replace("\n", "")
+
+
+@pytest.mark.serverless
+def test_no_server_exits_10_without_the_password(tmp_path):
+    url = "postgresql://ada:s3cr3t-canary@127.0.0.1:1/shop"
+    migrate = store("migrate", "status", cwd=tmp_path, DATABASE_URL=url)
+    doctor = store("doctor", cwd=tmp_path, DATABASE_URL=url)
+    verbose = store("doctor", "--no-json", cwd=tmp_path, DATABASE_URL=url)
+
+    assert (10, 10, 10) == (migrate.returncode, doctor.returncode, verbose.returncode)
+    assert "nothing listens there" in migrate.stdout
+    assert "canary" not in "".join(each.stdout + each.stderr for each in (migrate, doctor, verbose))
+
+
+def test_doctor_is_content_with_a_migrated_database(dsn, admin_dsn, tmp_path):
+    app = store("doctor", cwd=tmp_path, DATABASE_URL=dsn)
+    found = {finding["what"]: finding["outcome"] for finding in json.loads(app.stdout)["findings"]}
+    admin = store("doctor", "--no-json", cwd=tmp_path, DATABASE_URL=admin_dsn)
+
+    assert (0, 0) == (app.returncode, json.loads(app.stdout)["exit_code"])
+    assert ("ok", "ok") == (found["server"], found["store"])
+    assert admin.returncode == 0
+    assert "none pending" in admin.stdout
+    assert "superuser" in admin.stdout
+
+
+def test_doctor_finds_pending_migrations(empty_dsn, tmp_path):
+    done = store("doctor", cwd=tmp_path, DATABASE_URL=empty_dsn)
+
+    assert done.returncode == 9
+    assert "store migrate up" in done.stdout
+
+
+@pytest.mark.serverless
+@pytest.mark.parametrize("dsn", ["postgresql://ada:geheim@h/db", "host=h password=geheim"])
+def test_a_password_in_dsn_is_refused(tmp_path, dsn):
+    """
+    Whatever stands in the arguments stands in the list of processes.
+    """
+    done = store("doctor", "--dsn", dsn, cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "DATABASE_URL" in done.stderr
+    assert "geheim" not in done.stderr
+
+
+def test_demo_runs_twice_and_takes_itself_back(empty_dsn, tmp_path):
+    """
+    On an empty database it shows everything; again, it changes nothing; --remove leaves no row of it.
+    """
+    (tmp_path / ".env").write_text(f"DATABASE_URL={empty_dsn}\n", encoding="utf-8")
+    first = store("demo", cwd=tmp_path)
+    again = store("demo", cwd=tmp_path)
+    removed = store("demo", "--remove", cwd=tmp_path)
+    missing = store("demo", "--remove", cwd=tmp_path)
+
+    assert (0, 0, 0, 1) == (first.returncode, again.returncode, removed.returncode, missing.returncode), first.stderr
+    assert "10,000 new" in first.stdout
+    assert "users_email_key" in first.stdout
+    assert "inventory_reserved_within_on_hand" in first.stdout
+    assert "10,000 as they were" in again.stdout
+    assert "removed 10000 products and 2 users" in removed.stdout
+
+
+def test_demo_leaves_other_peoples_rows_alone(dsn, connect_admin, tmp_path):
+    connect_admin.execute("INSERT INTO store.products (sku, name, price, currency) VALUES ('MINE', 'Mine', 1, 'EUR')")
+    (tmp_path / ".env").write_text(f"DATABASE_URL={dsn}\nSTORE_MIGRATE_URL={dsn.replace('store_app', 'postgres')}\n", encoding="utf-8")
+    done = store("demo", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "empty one" in done.stderr
+    assert [("MINE",)] == connect_admin.execute("SELECT sku FROM store.products").fetchall()
+
+
+def test_demo_asks_before_it_writes_where_the_environment_points(empty_dsn, connect_admin, tmp_path):
+    """
+    A DATABASE_URL left in the environment may be anybody's production.
+    """
+    done = store("demo", cwd=tmp_path, DATABASE_URL=empty_dsn)
+
+    assert done.returncode == 2
+    assert "--yes" in done.stderr
+
+
+def test_embedded_from_use_to_remove(server_directory, tmp_path):
+    """
+    The life of an embedded server by its commands.
+    """
+    data = server_directory / "cli"
+    calls = [
+        store(*words, cwd=tmp_path)
+        for words in (
+            ["embedded", "use", str(data)],
+            ["embedded", "use", str(data)],
+            ["embedded", "status"],
+            ["embedded", "start"],
+            ["embedded", "start", "--no-json"],
+            ["embedded", "status"],
+            ["embedded", "status", "--no-json"],
+            ["migrate", "up"],
+            ["migrate", "down"],
+            ["embedded", "stop"],
+            ["embedded", "stop"],
+            ["embedded", "status", "--no-json"],
+            ["embedded", "remove"],
+            ["embedded", "remove", "--yes"],
+            ["embedded", "status", "--no-json"],
+        )
+    ]
+
+    assert [0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 1] == [each.returncode for each in calls]
+    assert f"DATABASE_URL=embedded:{data}\n" == (tmp_path / ".env").read_text(encoding="utf-8")
+    assert "left as it is" in calls[1].stdout
+    assert json.loads(calls[5].stdout)["running"] is True
+    assert embedded.status(data).version is None
+
+
+def test_ctrl_c_ends_quietly_and_leaves_nothing(empty_dsn, connect_admin, tmp_path):
+    """
+    Interrupted while it waits for a lock, a migration says so and has done nothing.
+    """
+    import psycopg
+
+    with psycopg.connect(empty_dsn) as holder:
+        holder.execute("CREATE SCHEMA store")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "store", "migrate", "up", "--no-json"],
+            cwd=tmp_path,
+            env={**os.environ, "DATABASE_URL": empty_dsn},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with psycopg.connect(empty_dsn, autocommit=True) as watch:
+            while not watch.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()").fetchone():
+                assert process.poll() is None, process.communicate()
+        process.send_signal(signal.SIGINT)
+        _, words = process.communicate(timeout=30)
+        holder.rollback()
+
+    assert process.returncode == 130
+    assert "interrupted" in words
+    assert "Traceback" not in words

@@ -1,0 +1,95 @@
+"""
+A proxy between a store and its server that can cut the wire at a chosen statement.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+Cut = Literal["before", "after", None]
+
+
+class Proxy:
+    """
+    Passes bytes on until a client sends a message that holds `word`; then it cuts, before or after the server has it.
+    """
+
+    def __init__(self, directory: Path, upstream: Path) -> None:
+        self.directory = directory
+        self.word = b""
+        self.cut: Cut = None
+        self.cuts = 0
+        self._upstream = upstream
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(directory / ".s.PGSQL.5432"))
+        self._listener.listen(50)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def arm(self, cut: Cut, word: bytes) -> None:
+        """
+        Cut at the next message that holds this word.
+        """
+        self.word, self.cut = word, cut
+
+    def close(self) -> None:
+        """
+        Take no more connections.
+        """
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(str(self._upstream / ".s.PGSQL.5432"))
+                state = threading.Event()
+                threading.Thread(target=self._forth, args=(client, server, state), daemon=True).start()
+                threading.Thread(target=self._back, args=(client, server, state), daemon=True).start()
+
+    def _forth(self, client: socket.socket, server: socket.socket, is_cut: threading.Event) -> None:
+        with suppress(OSError):
+            while data := client.recv(65536):
+                if self.cut is not None and self.word in data:
+                    cut, self.cut = self.cut, None
+                    self.cuts += 1
+                    is_cut.set()
+                    if cut == "before":
+                        break
+                server.sendall(data)
+            else:
+                _shut(server)
+                return
+        _shut(client)
+        _shut(server)
+
+    def _back(self, client: socket.socket, server: socket.socket, is_cut: threading.Event) -> None:
+        with suppress(OSError):
+            while data := server.recv(65536):
+                if is_cut.is_set():
+                    break  # the server has answered, and nobody will know
+                client.sendall(data)
+        _shut(client)
+        _shut(server)
+
+
+def _shut(end: socket.socket) -> None:
+    with suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def proxy(directory: Path, upstream: Path) -> Iterator[Proxy]:
+    """
+    Lend a proxy whose socket is in `directory`.
+    """
+    made = Proxy(directory, upstream)
+    try:
+        yield made
+    finally:
+        made.close()
