@@ -16,7 +16,13 @@ WITH given AS (
         n.on_hand,
         n.position
     FROM unnest(
-        :skus::text[], :names::text[], :descriptions::text[], :prices::numeric[], :currencies::text[], :actives::boolean[], :on_hands::bigint[]
+        :skus::text[],
+        :names::text[],
+        :descriptions::text[],
+        :prices::numeric[],
+        :currencies::text[],
+        :actives::boolean[],
+        :on_hands::bigint[]
     ) WITH ORDINALITY AS n (sku, name, description, price, currency, is_active, on_hand, position)
 ),
 

@@ -6,10 +6,12 @@
 -- Say whether there are rows at all, and whether the demonstration has been here.
 -- row: Contents
 SELECT
-    EXISTS (SELECT FROM store.users AS u)
-    OR EXISTS (SELECT FROM store.products AS p)
-    OR EXISTS (SELECT FROM store.carts AS c) AS has_rows,
-    EXISTS (SELECT FROM store.users AS u WHERE lower(u.username) = 'store-demo') AS is_demo;
+    coalesce(
+        (SELECT u.id FROM store.users AS u LIMIT 1),
+        (SELECT p.id FROM store.products AS p LIMIT 1),
+        (SELECT c.id FROM store.carts AS c LIMIT 1)
+    ) IS NOT NULL AS has_rows,
+    (SELECT count(*) FROM store.users AS u WHERE lower(u.username) = 'store-demo') = 1 AS is_demo;
 
 -- name: remove_demo_products()!
 -- Delete the sample catalog, its inventory and the lines of carts that hold it.

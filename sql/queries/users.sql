@@ -10,7 +10,8 @@ SELECT
     n.username,
     n.email,
     n.password_hash
-FROM unnest(:usernames::text[], :emails::text[], :password_hashes::text[]) WITH ORDINALITY AS n (username, email, password_hash, position)
+FROM unnest(:usernames::text[], :emails::text[], :password_hashes::text[])
+    WITH ORDINALITY AS n (username, email, password_hash, position)
 ORDER BY n.position ASC
 RETURNING id, username, email, is_active, created_at, updated_at;
 

@@ -16,7 +16,10 @@ COMMENT ON DOMAIN store.amount IS 'Money: not negative, below 1e12, at most four
 CREATE FUNCTION store.minor_units(currency text) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE
-        WHEN currency IN ('BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'UYI', 'VND', 'VUV', 'XAF', 'XOF', 'XPF') THEN 0
+        WHEN currency IN (
+            'BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG',
+            'RWF', 'UGX', 'UYI', 'VND', 'VUV', 'XAF', 'XOF', 'XPF'
+        ) THEN 0
         WHEN currency IN ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') THEN 3
         ELSE 2
     END;
@@ -29,7 +32,8 @@ CREATE FUNCTION store.line_total(quantity integer, unit_price numeric, discount 
 
 COMMENT ON FUNCTION store.line_total(integer, numeric, numeric, text) IS 'What a line costs: the one place where money is rounded, half away from zero, to the minor unit of its currency.';
 
-CREATE FUNCTION store.in_scope(user_id bigint, public_id uuid, scope text, scope_user_id bigint, scope_public_id uuid) RETURNS boolean
+CREATE FUNCTION store.in_scope(user_id bigint, public_id uuid, scope text, scope_user_id bigint, scope_public_id uuid)
+    RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE scope
         WHEN 'all' THEN true
