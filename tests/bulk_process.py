@@ -55,7 +55,7 @@ def main(command: str, rows: str = "0", length: str = "0") -> None:
             report = import_products(store, Generated(int(rows), int(length)), dry_run=True)  # type: ignore[arg-type]  # it can read
         else:
             report = export_products(store, "/dev/null")
-    print(json.dumps({"rows": report.rows, "peak": peak()}))
+    json.dump({"rows": report.rows, "peak": peak()}, sys.stdout)
 
 
 if __name__ == "__main__":

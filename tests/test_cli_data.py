@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 import typer
 from rich.console import Console
-from tests.databases import Connection
 from typer.testing import CliRunner, Result
 
 from store.cli import data
+from tests.databases import Connection
 
 CSV = "sku;Title;price;junk\nA-1;Lamp;2.50;x\na-1;Lamp;3.50;\nA-2;Bell;x;\n"
 

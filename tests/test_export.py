@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests import samples
-from tests.databases import Connection, TestServer
 
 from store import NewProduct, Store
 from store._bulk import export_products, import_products
 from store.errors import StoreError, Unavailable
+from tests import samples
+from tests.databases import Connection, TestServer
 
 HEADER = b"sku,name,description,price,currency,is_active,on_hand\n"
 

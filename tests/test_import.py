@@ -20,13 +20,13 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests import samples
-from tests.databases import Connection
 
 from store import Store
 from store._bulk import ImportReport, import_products
 from store._sync.queries import queries
 from store.errors import Conflict, InvalidInput, NotFound, OutOfStock, PermissionDenied, StoreError
+from tests import samples
+from tests.databases import Connection
 
 RETAIL = "online-retail-2010-12.csv.xz"
 RETAIL_MAP = {"StockCode": "sku", "Description": "name", "UnitPrice": "price"}
@@ -188,7 +188,7 @@ def test_stock_below_what_is_reserved_is_refused(shop: Store, connect_admin: Con
     assert (3, 1, 0, 2, 0, 0) == counts(report)
     assert [(2, "on_hand", "3", "4 units of the product are reserved, so there cannot be fewer")] == refused(rejects)
     with rejects.open() as file:
-        assert "A-1,3" == list(csv.DictReader(file))[0]["row"]
+        assert "A-1,3" == next(csv.DictReader(file))["row"]
 
 
 def test_conflicts_come_in_pages(shop: Store, rejects: Path) -> None:
@@ -391,9 +391,9 @@ def test_a_product_created_meanwhile_is_updated(shop: Store, connect_admin: Conn
 
 
 def test_a_read_only_role_may_not(server: Any, database: str) -> None:
-    with Store.open(samples.settings(server.dsn(database, "store_readonly")), read_only=True) as shop:
-        with pytest.raises(PermissionDenied):
-            load(shop, ALL)
+    reader = samples.settings(server.dsn(database, "store_readonly"))
+    with Store.open(reader, read_only=True) as shop, pytest.raises(PermissionDenied):
+        load(shop, ALL)
 
 
 def test_progress_counts_bytes_and_rows(shop: Store, tmp_path: Path) -> None:

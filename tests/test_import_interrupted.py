@@ -17,12 +17,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests import samples
-from tests.databases import Connection
 
 from store import Store
 from store._bulk import import_products
 from store.errors import StoreError, Unavailable
+from tests import samples
+from tests.databases import Connection
 
 HELPER = Path(__file__).with_name("bulk_process.py")
 HEADER = b"sku,name,price,on_hand\n"

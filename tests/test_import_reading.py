@@ -72,7 +72,7 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     os.write(writing, gzip.compress(b"a\n1\n"))
     os.close(writing)
-    with open(reading, "rb") as pipe:
+    with os.fdopen(reading, "rb") as pipe:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(pipe))
         with opened("-") as source:
             assert [["1"]] == list(Table(source))
@@ -128,7 +128,7 @@ def test_a_carriage_return_alone() -> None:
 
 @pytest.mark.parametrize("size", [131_073, 10_000_000])
 @pytest.mark.parametrize("quoted", [False, True])
-def test_a_field_without_end_is_refused_and_the_next_row_read(size: int, quoted: bool) -> None:
+def test_a_field_without_end_is_refused_and_the_next_row_read(size: int, *, quoted: bool) -> None:
     field = b"x" * size
     rows = read(b"a,b\n1," + (b'"' + field + b'"' if quoted else field) + b"\n1,2\n")
 

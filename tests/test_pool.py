@@ -164,17 +164,10 @@ def test_first_success_after_outage_within_1s(own_server: TestServer, colour: st
             refused.add(type(caught.value))
             time.sleep(0.2)
         embedded.start(own_server.embedded.directory)
-        back = time.monotonic()
-        while True:
-            try:
-                shop.users()
-                break
-            except StoreError as error:
-                refused.add(type(error))
-        recovered = time.monotonic() - back
+        with within(1):
+            shop.users()
 
     assert refused == {Unavailable}
-    assert recovered <= 1
 
 
 @colours
@@ -288,8 +281,8 @@ def test_stopped_backend_in_commit_is_unknown(dsn: str, server: TestServer, colo
 @pytest.mark.parametrize(
     ("word", "cut", "expected", "stored"),
     [
-        (b"COMMIT", "before", CommitUnknown, 0),
-        (b"COMMIT", "after", CommitUnknown, 1),
+        (b"COMMIT\0", "before", CommitUnknown, 0),
+        (b"COMMIT\0", "after", CommitUnknown, 1),
         (b"INSERT INTO store.users", "before", Unavailable, 0),
         (b"INSERT INTO store.users", "after", Unavailable, 0),
         (b"BEGIN", "after", Unavailable, 0),
@@ -354,7 +347,8 @@ def test_pool_refuses_after_fork(dsn: str) -> None:
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK, dsn], capture_output=True, check=False, text=True, timeout=30
     )
 
-    assert (done.stdout, done.stderr) == ("7 3\n", "")
+    assert done.stderr == ""
+    assert done.stdout == "7 3\n"
 
 
 def test_settings_are_in_force(dsn: str) -> None:
@@ -436,8 +430,8 @@ def test_schema_missing_or_old(empty_dsn: str, dsn: str, connect_admin: Connecti
 def test_check_holds_every_statement_against_the_schema(dsn: str, connect_admin: Connection) -> None:
     with Store.open(settings(dsn), check=True) as shop:
         assert len(shop.users.list()) == 0
-    connect_admin.execute("ALTER TABLE store.products RENAME COLUMN name TO title")
-    with pytest.raises(DatabaseError, match=r"name.* in catalog\."), Store.open(settings(dsn), check=True):
+    connect_admin.execute("ALTER TABLE store.inventory RENAME COLUMN reserved TO promised")
+    with pytest.raises(DatabaseError, match=r"i\.reserved does not exist in \w+\.\w+ \(SQLSTATE 42703\)"), Store.open(settings(dsn), check=True):
         raise AssertionError("opened")
 
 

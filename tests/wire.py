@@ -25,6 +25,8 @@ class Proxy:
         self.cut: Cut = None
         self.cuts = 0
         self._upstream = upstream
+        self._ends: list[socket.socket] = []
+        self._pumps: list[threading.Thread] = []
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(directory / ".s.PGSQL.5432"))
         self._listener.listen(50)
@@ -38,9 +40,16 @@ class Proxy:
 
     def close(self) -> None:
         """
-        Take no more connections.
+        Cut what is left and take no more connections.
         """
+        _shut(self._listener)
         self._listener.close()
+        for end in self._ends:
+            _shut(end)
+        for pump in self._pumps:
+            pump.join(5)
+        for end in self._ends:
+            end.close()
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -49,8 +58,10 @@ class Proxy:
                 server = socket.socket(socket.AF_UNIX)
                 server.connect(str(self._upstream / ".s.PGSQL.5432"))
                 state = threading.Event()
-                threading.Thread(target=self._forth, args=(client, server, state), daemon=True).start()
-                threading.Thread(target=self._back, args=(client, server, state), daemon=True).start()
+                self._ends += [client, server]
+                for pump in (self._forth, self._back):
+                    self._pumps.append(threading.Thread(target=pump, args=(client, server, state), daemon=True))
+                    self._pumps[-1].start()
 
     def _forth(self, client: socket.socket, server: socket.socket, is_cut: threading.Event) -> None:
         with suppress(OSError):
@@ -60,19 +71,14 @@ class Proxy:
                     self.cuts += 1
                     is_cut.set()
                     if cut == "before":
+                        _shut(client)
                         break
                 server.sendall(data)
-            else:
-                _shut(server)
-                return
-        _shut(client)
         _shut(server)
 
     def _back(self, client: socket.socket, server: socket.socket, is_cut: threading.Event) -> None:
         with suppress(OSError):
-            while data := server.recv(65536):
-                if is_cut.is_set():
-                    break  # the server has answered, and nobody will know
+            while (data := server.recv(65536)) and not is_cut.is_set():  # what is answered after the cut, nobody will know
                 client.sendall(data)
         _shut(client)
         _shut(server)

@@ -164,6 +164,17 @@ def test_sort_really_sorts(shop: Store, sort: str, descending: bool) -> None:
         assert walk(shop, page_size, sort=sort, descending=descending) == everything
 
 
+def test_order_is_by_id(shop: Store) -> None:
+    """
+    Products of one instant, as those of one transaction are, page by id.
+    """
+    created = shop.catalog.create_many([product(f"S{n}") for n in range(5)])
+
+    assert len({one.created_at for one in created}) == 1
+    assert walk(shop, 2) == list(created)
+    assert walk(shop, 2, descending=True) == list(reversed(created))
+
+
 def test_a_cursor_belongs_to_its_sort_and_direction(shop: Store) -> None:
     shop.catalog.create_many([product(f"S{n}") for n in range(3)])
     for sort in SORTS:

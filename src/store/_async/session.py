@@ -92,7 +92,8 @@ class AsyncSession(AsyncDomains, AsyncRunner):
             self._runtime.watchdog.watching(_failures.descriptor(connection), patience),
         ):
             result = await function(connection, **parameters)
-        self._notice_slow(statement, started, result)
+        if not self._unit.is_patient:
+            self._notice_slow(statement, started, result)
         return result
 
     @asynccontextmanager

@@ -93,7 +93,8 @@ class Session(Domains, Runner):
             self._runtime.watchdog.watching(_failures.descriptor(connection), patience),
         ):
             result = function(connection, **parameters)
-        self._notice_slow(statement, started, result)
+        if not self._unit.is_patient:
+            self._notice_slow(statement, started, result)
         return result
 
     @contextmanager

@@ -1,0 +1,139 @@
+"""
+The error tree, and which of it a refusal of PostgreSQL becomes.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from tests.databases import Connection
+
+from store import errors
+from store.errors import StoreError
+
+TREE = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, StoreError)]
+
+STATES = {
+    None: errors.Unavailable,
+    "08006": errors.Unavailable,
+    "0A000": errors.DatabaseError,
+    "22001": errors.InvalidInput,
+    "22003": errors.InvalidInput,
+    "22P02": errors.InvalidInput,
+    "23502": errors.InvalidInput,
+    "23503": errors.InvalidInput,
+    "23505": errors.InvalidInput,
+    "23514": errors.InvalidInput,
+    "25006": errors.ReadOnly,
+    "25P02": errors.TransactionAborted,
+    "25P03": errors.Unavailable,
+    "25P04": errors.Unavailable,
+    "28P01": errors.PermissionDenied,
+    "3F000": errors.SchemaMissing,
+    "40001": errors.SerializationFailure,
+    "40P01": errors.DeadlockDetected,
+    "42501": errors.PermissionDenied,
+    "42601": errors.DatabaseError,
+    "42703": errors.DatabaseError,
+    "42P01": errors.SchemaMissing,
+    "53200": errors.Unavailable,
+    "53300": errors.Overloaded,
+    "54000": errors.DatabaseError,
+    "55P03": errors.LockTimeout,
+    "57014": errors.StatementTimeout,
+    "57P01": errors.Unavailable,
+    "57P03": errors.Unavailable,
+    "XX000": errors.DatabaseError,
+}
+
+# Constraints of the schema that no caller of a verb can violate, each with the reason.
+UNREACHABLE = {
+    "cart_items_pkey": "every insert into cart_items is an upsert on it",
+    "carts_pkey": "the identity column makes the key",
+    "carts_public_id_key": "gen_random_uuid() makes the key",
+    "inventory_pkey": "made beside its product",
+    "product_imports_pkey": "the line number of a file",
+    "products_pkey": "the identity column makes the key",
+    "users_pkey": "the identity column makes the key",
+}
+
+
+@pytest.mark.serverless
+@pytest.mark.parametrize(("state", "expected"), STATES.items())
+def test_retry_table_by_sqlstate(state: str | None, expected: type[StoreError]) -> None:
+    """
+    SQLSTATE decides, and only where PostgreSQL has rolled everything back may a unit be run again.
+    """
+    error = errors.from_postgres(state, primary="secret in line 1", query="users.get_user")
+
+    assert type(error) is expected
+    assert error.sqlstate == state
+    assert error.retryable is (expected in {errors.Unavailable, errors.SerializationFailure, errors.DeadlockDetected, errors.LockTimeout})
+    assert "secret" not in str(error) or state in {"42601", "42703", "42501", "42P01"}  # what names the statement alone
+
+
+@pytest.mark.serverless
+@pytest.mark.parametrize("kind", TREE)
+def test_every_error_says_what_is_wrong(kind: type[StoreError]) -> None:
+    """
+    Without a message an error says its docstring, and that ends like a sentence.
+    """
+    said = str(kind())
+
+    assert said.endswith((".", "?"))
+    assert "\n\n" not in said
+    assert kind.__doc__ is not None
+
+
+@pytest.mark.serverless
+def test_the_tree() -> None:
+    """
+    Errors are also what Python calls them, and what must not be retried blindly is not retryable.
+    """
+    assert {kind for kind in TREE if kind.retryable} == {
+        errors.DeadlockDetected,
+        errors.LockTimeout,
+        errors.SerializationFailure,
+        errors.Unavailable,
+    }
+    assert issubclass(errors.InvalidInput, ValueError)
+    assert issubclass(errors.InvalidCursor, errors.InvalidInput)
+    assert issubclass(errors.NotFound, LookupError)
+    assert issubclass(errors.WrongParameters, TypeError)
+    assert issubclass(errors.MissingExtra, ImportError)
+    for taken in (errors.DuplicateEmail, errors.DuplicateSku, errors.DuplicateUsername, errors.OutOfStock, errors.CartClosed):
+        assert issubclass(taken, errors.Conflict)
+
+
+def test_every_constraint_is_known(connect_admin: Connection) -> None:
+    """
+    Each constraint and unique index of the schema becomes an error of its own, or cannot be violated, with a reason; and no
+    error waits for a constraint that does not exist.
+    """
+    found = connect_admin.execute(
+        """
+        SELECT conname FROM pg_constraint
+        WHERE connamespace = 'store'::regnamespace AND contype <> 'n'
+        UNION
+        SELECT c.relname FROM pg_index AS i INNER JOIN pg_class AS c ON c.oid = i.indexrelid
+        WHERE c.relnamespace = 'store'::regnamespace AND i.indisunique
+        """
+    ).fetchall()
+    named = {*errors._TAKEN, *errors._RULES, *errors._MISSING}
+
+    assert {name for (name,) in found} == named | UNREACHABLE.keys()
+    assert named & UNREACHABLE.keys() == set()
+
+
+@pytest.mark.serverless
+def test_constraints_become_errors() -> None:
+    for name, expected in errors._TAKEN.items():
+        assert type(errors.from_postgres("23505", constraint=name)) is expected
+    for name, (field, rule) in errors._RULES.items():
+        error = errors.from_postgres("23514", constraint=name)
+        assert isinstance(error, errors.InvalidInput)
+        assert (error.field, error.constraint, rule in str(error)) == (field, name, True)
+    for name, what in errors._MISSING.items():
+        error = errors.from_postgres("23503", constraint=name)
+        assert (type(error), what in str(error)) == (errors.NotFound, True)

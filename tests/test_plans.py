@@ -1,0 +1,238 @@
+"""
+Plans on a table of some size: every page by its index, at any depth at the same cost, and no statement reads a table whole.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from tests.databases import Connection, TestServer, create_database
+
+from store._async.queries import queries
+
+ROWS = 20_000
+BASE = datetime(2026, 1, 1, tzinfo=UTC)
+TABLES = {"products", "inventory", "users", "carts", "cart_items"}
+
+FILL = f"""
+    INSERT INTO store.users (username, email, password_hash)
+    SELECT 'user' || n, 'user' || n || '@example.org', '$argon2id$' || repeat('x', 60) FROM generate_series(1, {ROWS}) AS n;
+    INSERT INTO store.products (sku, name, description, price, currency, is_active, created_at)
+    SELECT 'S-' || n, 'word' || n % 997 || ' lamp' || n, 'Number ' || n, round((n * 7919 % 100003)::numeric / 100, 2), 'EUR',
+        n % 10 <> 0, '{BASE.isoformat()}'::timestamptz + n * interval '1 second'
+    FROM generate_series(1, {ROWS}) AS n;
+    INSERT INTO store.inventory (product_id, on_hand) SELECT p.id, p.id % 5 FROM store.products AS p;
+    INSERT INTO store.carts (user_id, currency) SELECT u.id, 'EUR' FROM store.users AS u;
+    INSERT INTO store.carts (currency) SELECT 'EUR' FROM generate_series(1, {ROWS});
+    INSERT INTO store.cart_items (cart_id, product_id, quantity)
+    SELECT c.id, 1 + (c.id * 31 + n) % {ROWS}, 1 FROM store.carts AS c CROSS JOIN generate_series(1, 3) AS n;
+    VACUUM ANALYZE store.users, store.products, store.inventory, store.carts, store.cart_items;
+"""
+
+# Which index the statement goes by, and which condition it goes there with.
+LISTINGS = {
+    "catalog.list_products_by_created_at": ("products_created_at_id_idx", "ROW(created_at, id) > "),
+    "catalog.list_products_by_created_at_desc": ("products_created_at_id_idx", "ROW(created_at, id) < "),
+    "catalog.list_products_by_name": ("products_name_id_idx", "ROW(name, id) > "),
+    "catalog.list_products_by_name_desc": ("products_name_id_idx", "ROW(name, id) < "),
+    "catalog.list_products_by_price": ("products_price_id_idx", "ROW("),
+    "catalog.list_products_by_price_desc": ("products_price_id_idx", "ROW("),
+    "users.list_users": ("users_pkey", "(id > "),
+}
+LOOKUPS = {
+    "carts.add_cart_item": "carts_pkey",
+    "carts.clear_cart": "carts_pkey",
+    "carts.get_cart_by_public_id": "carts_public_id_key",
+    "carts.get_carts": "carts_pkey",
+    "carts.lock_guest_cart": "carts_public_id_key",
+    "carts.remove_cart_item": "cart_items_pkey",
+    "carts.set_cart_item": "products_pkey",
+    "catalog.delete_product": "products_pkey",
+    "catalog.facet_search": "products_search_idx",
+    "catalog.get_product": "products_pkey",
+    "catalog.get_product_by_sku": "products_sku_key",
+    "catalog.get_products": "products_pkey",
+    "catalog.search_products": "products_search_idx",
+    "catalog.update_product": "products_pkey",
+    "inventory.adjust_stock": "inventory_pkey",
+    "inventory.get_inventories": "inventory_pkey",
+    "inventory.get_inventory": "inventory_pkey",
+    "inventory.set_stock": "inventory_pkey",
+    "users.delete_user": "users_pkey",
+    "users.find_user_by_email": "users_email_key",
+    "users.find_user_by_username": "users_username_key",
+    "users.get_user": "users_pkey",
+    "users.get_users": "users_pkey",
+    "users.set_password_hash": "users_pkey",
+    "users.update_user": "users_pkey",
+}
+READS_A_TABLE = {
+    "catalog.facet_products": "stops after 10,001 rows, whatever the size of the table",
+}
+OF_MAINTENANCE = {"demo", "imports"}  # run by hand, over everything
+
+
+@pytest.fixture(scope="module")
+def filled(server: TestServer, template: str) -> Iterator[str]:
+    """
+    A database with some size.
+    """
+    with create_database(server, f"store_test_plans_{os.getpid()}", template) as name:
+        with server.connect(name) as connection:
+            for statement in FILL.split(";"):
+                connection.execute(statement.encode())
+            connection.execute(f'GRANT CONNECT ON DATABASE "{name}" TO store_app'.encode())
+        yield name
+
+
+@pytest.fixture(scope="module")
+def app(server: TestServer, filled: str) -> Iterator[Connection]:
+    """
+    A connection to it as the application's role.
+    """
+    with server.connect(filled, "store_app") as connection:
+        yield connection
+
+
+def statements() -> dict[str, Any]:
+    return {one.full_name: one for one in queries.statements if one.kind == "query" and one.domain not in OF_MAINTENANCE}
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """
+    Yield every node of a plan.
+    """
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+def generic_plan(connection: Connection, text: str) -> list[dict[str, Any]]:
+    """
+    Return the nodes of the plan that serves every value.
+    """
+    row = connection.execute(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {text}".encode()).fetchone()
+    assert row is not None
+    return list(nodes(row[0][0]["Plan"]))
+
+
+@pytest.mark.parametrize("name", LISTINGS)
+def test_a_page_is_one_index_scan(app: Connection, name: str) -> None:
+    """
+    A listing starts in its index behind the cursor, reads on in order, and neither sorts nor scans.
+    """
+    index, condition = LISTINGS[name]
+    plan = generic_plan(app, statements()[name].text)
+    by_index = [node for node in plan if node.get("Index Name") == index]
+
+    assert len(by_index) == 1
+    assert condition in by_index[0]["Index Cond"]
+    assert [node["Node Type"] for node in plan if "Sort" in node["Node Type"] or node["Node Type"] == "Seq Scan"] == []
+
+
+@pytest.mark.parametrize("name", LOOKUPS)
+def test_a_lookup_goes_by_its_index(app: Connection, name: str) -> None:
+    used = {node.get("Index Name") for node in generic_plan(app, statements()[name].text)}
+
+    assert LOOKUPS[name] in used
+
+
+@pytest.mark.parametrize("name", statements())
+def test_no_statement_reads_a_table_whole(app: Connection, name: str) -> None:
+    """
+    No statement scans a table of ours from end to end; the exceptions have their reason beside them.
+    """
+    plan = generic_plan(app, statements()[name].text)
+    scanned = {node["Relation Name"] for node in plan if node["Node Type"] == "Seq Scan" and node["Relation Name"] in TABLES}
+
+    assert bool(scanned) is (name in READS_A_TABLE), scanned
+
+
+def test_a_login_goes_by_two_indexes(server: TestServer, filled: str) -> None:
+    """
+    The function behind get_credentials finds a name or an address by index; its plan is not part of the caller's.
+    """
+    with server.connect(filled) as connection:
+        row = connection.execute("SELECT prosrc FROM pg_proc WHERE oid = 'store.credentials(text)'::regprocedure").fetchone()
+        assert row is not None
+        plan = generic_plan(connection, row[0].replace("login", "$1::text"))
+
+    assert {node.get("Index Name") for node in plan} >= {"users_email_key", "users_username_key"}
+    assert [node for node in plan if node["Node Type"] == "Seq Scan"] == []
+
+
+def buffers(connection: Connection, name: str, **arguments: Any) -> tuple[int, int]:
+    """
+    Return how many rows a listing returned and how many pages of memory it touched.
+    """
+    statement = statements()[name]
+    filters = {"price_from": Decimal(0), "price_to": Decimal(10) ** 12, "min_available": 0, "active": [True, False]}
+    given = {key: value for key, value in filters.items() if key in statement.parameters} | arguments
+    values = [(given | {"page_size": 50})[name] for name in statement.parameters]
+    connection.execute("SET plan_cache_mode = force_generic_plan")
+    connection.execute(f"PREPARE held AS {statement.text}".encode())
+    # PostgreSQL itself makes literals of the values: EXECUTE takes no parameters.
+    call = connection.execute(f"SELECT format('EXECUTE held({', '.join(['%%L'] * len(values))})', {', '.join(['%s::text'] * len(values))})".encode(), values)
+    row = connection.execute(b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + call.fetchone()[0].encode()).fetchone()
+    connection.execute("DEALLOCATE held")
+    plan = row[0]
+    top = plan[0]["Plan"]
+    return round(top["Actual Rows"]), top["Shared Hit Blocks"] + top["Shared Read Blocks"]
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "first", "deep", "end"),
+    [
+        ("catalog.list_products_by_created_at", "after_created_at", BASE, BASE + timedelta(seconds=10_000), 0),
+        ("catalog.list_products_by_created_at", "after_created_at", BASE, BASE + timedelta(seconds=19_900), 0),
+        ("catalog.list_products_by_created_at_desc", "after_created_at", datetime(2200, 1, 1, tzinfo=UTC), BASE + timedelta(seconds=100), 2**63 - 1),
+        ("catalog.list_products_by_name", "after_name", "", "word5", 0),
+        ("catalog.list_products_by_name_desc", "after_name", "\U0010ffff", "word5", 2**63 - 1),
+        ("catalog.list_products_by_price", "after_price", Decimal(0), Decimal(900), 0),
+        ("catalog.list_products_by_price_desc", "after_price", Decimal(10) ** 12, Decimal(100), 2**63 - 1),
+        ("users.list_users", "after_id", 0, 19_900, None),
+    ],
+)
+def test_pages_at_depth_cost_what_page_one_costs(app: Connection, name: str, key: str, first: Any, deep: Any, end: int | None) -> None:
+    """
+    A page ten thousand rows in touches no more memory than the first one, give or take a level of an index.
+    """
+    more = {} if end is None else {"after_id": end}
+    page_one = buffers(app, name, **({key: first} | more))
+    far_away = buffers(app, name, **({key: deep} | more))
+
+    assert page_one[0] == far_away[0] == 51
+    assert far_away[1] <= page_one[1] * 1.1 + 10
+
+
+def test_a_rare_stock_filter_stays_bounded(app: Connection) -> None:
+    """
+    Filters are residual: a page whose rows are one in five costs about five times a page, not the table.
+    """
+    plain = buffers(app, "catalog.list_products_by_price", after_price=Decimal(0), after_id=0)
+    filtered = buffers(app, "catalog.list_products_by_price", after_price=Decimal(0), after_id=0, min_available=4, active=[True])
+
+    assert filtered[0] == 51
+    assert filtered[1] <= plain[1] * 12
+
+
+def test_every_statement_is_in_a_table_above() -> None:
+    """
+    A new statement gets its line here, or a reason not to have one.
+    """
+    without_a_plan_of_interest = {
+        "carts.create_guest_cart",  # inserts one row
+        "carts.get_or_create_cart",  # inserts one row
+        "carts.merge_cart_items",  # by the keys of two carts: test_no_statement_reads_a_table_whole
+        "catalog.create_products",  # inserts
+        "schema.schema_version",  # reads no table
+        "users.create_users",  # inserts
+        "users.get_credentials",  # a function: test_a_login_goes_by_two_indexes
+    }
+
+    assert statements().keys() == LISTINGS.keys() | LOOKUPS.keys() | READS_A_TABLE.keys() | without_a_plan_of_interest

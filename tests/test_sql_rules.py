@@ -1,0 +1,185 @@
+"""
+Rules for the statements of sql/queries that PostgreSQL does not enforce.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from tests.databases import Connection
+
+from store import models
+from store._async.queries import queries as async_queries
+from store._sync.queries import queries
+
+ROOT = Path(__file__).resolve().parent.parent
+STATEMENTS = {one.full_name: one for one in queries.statements}
+
+# Statements on rows that somebody owns without the scope of the caller, each with the reason.
+UNSCOPED = {
+    "carts.create_guest_cart": "the cart is made for whoever learns its public_id",
+    "carts.lock_guest_cart": "the public_id is the right to take the cart over, and it matches guests' carts only",
+    "carts.merge_cart_items": "both carts were locked, by scope and by public_id, in the same transaction",
+    "catalog.delete_product": "back office; cart_items go by cascade",
+    "demo.describe_contents": "an administrator's command",
+    "demo.remove_demo_products": "an administrator's command",
+    "demo.remove_demo_users": "an administrator's command",
+    "users.create_users": "nobody owns a user who does not exist yet",
+    "users.delete_user": "back office: no verb of a shopper",
+    "users.find_user_by_email": "back office: no verb of a shopper",
+    "users.find_user_by_username": "back office: no verb of a shopper",
+    "users.get_credentials": "before a login nobody is known",
+    "users.get_users": "back office: no verb of a shopper",
+    "users.list_users": "back office: no verb of a shopper",
+}
+OWNED = re.compile(r"store\.(users|carts|cart_items|credentials)\b")
+each = pytest.mark.parametrize("name", STATEMENTS)
+
+
+def code(statement: Any) -> str:
+    """
+    Return the text without comments and strings.
+    """
+    text = re.sub(r"'(?:[^']|'')*'", "''", statement.text)
+    return re.sub(r"--[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL)
+
+
+@pytest.mark.serverless
+@each
+def test_no_not_in_subquery(name: str) -> None:
+    """
+    NOT IN over a NULL finds nothing at all: NOT EXISTS instead.
+    """
+    assert not re.search(r"\bNOT\s+IN\s*\(\s*(SELECT|WITH)\b", code(STATEMENTS[name]), re.IGNORECASE)
+
+
+@pytest.mark.serverless
+@each
+def test_no_star(name: str) -> None:
+    """
+    Columns are named one by one, so that a new one leaks nowhere; count(*) counts rows.
+    """
+    left = re.sub(r"count\(\*\)", "", code(STATEMENTS[name]))
+
+    assert not re.search(r"(\bSELECT|\bRETURNING|,|\.|\()\s*\*", left, re.IGNORECASE)
+
+
+@pytest.mark.serverless
+@each
+def test_every_limit_is_bounded(name: str) -> None:
+    """
+    LIMIT takes a number, or a page size with a ceiling: LIMIT NULL would be all rows.
+    """
+    for limit in re.findall(r"\bLIMIT\s+([^\n;]+)", code(STATEMENTS[name]), re.IGNORECASE):
+        assert re.fullmatch(r"\d+\)?,?|least\(\$\d+::bigint, \d+\)( \+ 1)?\)?", limit.strip())
+
+
+@pytest.mark.serverless
+@each
+def test_no_filter_is_switched_off_by_null(name: str) -> None:
+    """
+    `$1 IS NULL OR ...` plans for the worst of both: filters are bound to sentinels instead.
+    """
+    assert not re.search(r"\$\d+(::[\w\[\]]+)?\s+IS\s+(NOT\s+)?NULL", code(STATEMENTS[name]), re.IGNORECASE)
+
+
+@pytest.mark.serverless
+@each
+def test_no_sort_by_a_parameter(name: str) -> None:
+    """
+    ORDER BY $1 sorts by a constant and says nothing.
+    """
+    for order in re.findall(r"\bORDER BY\s+([^\n]+)", code(STATEMENTS[name]), re.IGNORECASE):
+        assert not re.match(r"\$\d+", order)
+        assert re.search(r"\b(ASC|DESC)\b", order)
+
+
+@pytest.mark.serverless
+@each
+def test_every_statement_states_its_purpose(name: str) -> None:
+    """
+    A sentence says what a statement is for, and its row is a DTO of ours.
+    """
+    statement = STATEMENTS[name]
+
+    assert re.match(r"[A-Z].*[.:]$", statement.doc.replace("\n", " "))
+    assert statement.row is None or hasattr(models, statement.row) or statement.domain in {"demo", "imports"}
+
+
+@pytest.mark.serverless
+def test_statements_stand_in_alphabetical_order() -> None:
+    for domain in {one.domain for one in STATEMENTS.values()}:
+        names = [one.name for one in sorted(STATEMENTS.values(), key=lambda one: one.line) if one.domain == domain]
+
+        assert names == sorted(names)
+
+
+@pytest.mark.serverless
+def test_both_colours_load_the_same_statements() -> None:
+    assert [one.text for one in queries.statements] == [one.text for one in async_queries.statements]
+
+
+@pytest.mark.serverless
+@each
+def test_every_statement_has_a_caller(name: str) -> None:
+    """
+    What nobody calls is deleted.
+    """
+    sources = [path for path in (ROOT / "src" / "store").rglob("*.py") if "_sync" not in path.parts]
+    callers = [path for path in sources if re.search(rf"\bqueries\.{re.escape(name)}\b", path.read_text(encoding="utf-8"))]
+
+    assert callers != []
+
+
+@pytest.mark.serverless
+@each
+def test_owned_rows_are_scoped(name: str) -> None:
+    """
+    A statement on users, carts or their lines carries the scope of the caller, or stands above with the reason why not.
+    """
+    statement = STATEMENTS[name]
+    is_owned = bool(OWNED.search(statement.text))
+    is_scoped = "scope" in statement.parameters
+
+    assert is_scoped == ("store.in_scope(" in statement.text)
+    assert not is_scoped or is_owned
+    assert not is_owned or is_scoped or name in UNSCOPED
+
+
+@pytest.mark.serverless
+def test_no_exception_is_stale() -> None:
+    assert {name for name in UNSCOPED if name not in STATEMENTS or "scope" in STATEMENTS[name].parameters} == set()
+
+
+@pytest.mark.serverless
+@each
+def test_shoppers_run_scoped_statements_only(name: str) -> None:
+    """
+    A scoped statement always filters by the row's own key too: the scope narrows, it does not find.
+    """
+    statement = STATEMENTS[name]
+    if "scope" in statement.parameters:
+        keys = {"cart_id", "cart_ids", "public_id", "user_id"}
+        assert keys & set(statement.parameters)
+
+
+@each
+def test_every_query_prepares(connect_as: Any, name: str) -> None:
+    """
+    PostgreSQL takes each statement as store_app with an empty search_path: names are qualified, types known, rights granted.
+    """
+    connection: Connection = connect_as("store_app")
+    connection.execute("SET search_path = ''")
+    statement = STATEMENTS[name]
+    if statement.kind == "copy":
+        inner = re.search(r"COPY\s*\((.*)\)\s*TO", statement.text, re.DOTALL)
+        text = inner[1] if inner else "SELECT 1"
+        connection.execute(f"EXPLAIN {text}".encode())
+    else:
+        prepared = connection.pgconn.prepare(b"held", statement.text.encode())
+
+        assert prepared.status == psycopg.pq.ExecStatus.COMMAND_OK, prepared.error_message
