@@ -21,9 +21,9 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
-from tests.databases import Connection, TestServer, create_database, migrate_up, prepare_roles
 
 from store import embedded
+from tests.databases import Connection, TestServer, create_database, migrate_up, prepare_roles
 
 for name in list(os.environ):
     if name == "DATABASE_URL" or name.startswith("PG") or (name.startswith("STORE_") and not name.startswith("STORE_TEST_")):

@@ -9,9 +9,9 @@ from typing import Any
 
 from psycopg import sql
 from pydantic import SecretStr
-from tests.databases import Connection
 
 from store import NewProduct, NewUser, Settings
+from tests.databases import Connection
 
 HASH = "$argon2id$v=19$" + "x" * 40
 TABLES = ("cart_items", "carts", "inventory", "product_imports", "products", "users")

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import hypothesis
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
-from tests.databases import Connection
-from tests.samples import HASH, digest, product, settings, user
-from tests.verbs import World, good_call, make_world, parameters, verbs
 
-from store import ProductUpdate, Store, _cursors
+from store import ProductUpdate, Store, _cursors, _passwords
 from store.errors import (
     DuplicateEmail,
     InvalidCredentials,
@@ -29,20 +28,23 @@ from store.errors import (
     NotFound,
     StoreError,
 )
+from tests.databases import Connection
+from tests.samples import HASH, digest, product, settings, user
+from tests.verbs import World, good_call, make_world, parameters, verbs
 
 BIG = "x" * 10_000_000
 POISON = ("\x00", "a\x00b", "\ud800", "a\udfff", BIG, b"bytes", 5, None)
 IDS = (0, -1, 2**63, 2**70, -(2**70), True, False, 1.0, float("nan"), "1", "1 OR 1=1", None, [1], Decimal(1))
 AMOUNTS = (
     *(Decimal(text) for text in ("NaN", "sNaN", "Infinity", "-Infinity", "1e100000", "-0.01", "0.00001", "1e12", "1E-999999")),
-    *("NaN", "1_000", "1e5", "-1", "１", "", " 1", "0x1", "1" * 100, BIG),
+    *("NaN", "1_000", "1e5", "-1", "\uff11", "", " 1", "0x1", "1" * 100, BIG),
     *(1, 1.5, True, float("nan"), float("inf")),
 )
 FLAGS = (None, 0, 1, "true", "yes", "", 1.0)
 
 HOSTILE: dict[str, tuple[Any, ...]] = {
     "cart_id": IDS,
-    "cart_ids": tuple([bad] for bad in IDS) + (BIG,),
+    "cart_ids": (*([bad] for bad in IDS), BIG),
     "cursor": ("", "x", "' OR 1=1 --", "\x00", "\ud800", BIG, b"x", 1, "é", "====", "AAAA" * 10),
     "delta": (10**9 + 1, -(10**9) - 1, 2**70, True, 1.0, "1", None, float("nan")),
     "descending": FLAGS,
@@ -58,14 +60,14 @@ HOSTILE: dict[str, tuple[Any, ...]] = {
     "price_from": AMOUNTS,
     "price_to": AMOUNTS,
     "product_id": IDS,
-    "product_ids": tuple([bad] for bad in IDS) + (BIG,),
+    "product_ids": (*([bad] for bad in IDS), BIG),
     "public_id": ("", "x", "' OR 1=1 --", None, 1, b"x", BIG, "\x00"),
     "quantity": (-1, 10**9 + 1, 2**70, True, 1.0, "1", "1_000", None, float("nan")),
     "sku": POISON,
     "sort": ("", "PRICE", "id", "price desc", "price; DROP TABLE store.users", "1", 1, None, ["price"], ("price", "id"), BIG),
     "text": POISON,
     "user_id": IDS,
-    "user_ids": tuple([bad] for bad in IDS) + (BIG,),
+    "user_ids": (*([bad] for bad in IDS), BIG),
     "username": POISON,
 }
 ONLY_WHEN_CREATING = {"users.register": ("username", ("", "ab", "a" * 65, "-ada", "a b", "äda", "ada\n", "a@b.org"))}
@@ -84,7 +86,11 @@ PRODUCT_FIELDS = {
 FIELDS: dict[str, dict[str, tuple[Any, ...]]] = {
     "user": USER_FIELDS | {"password_hash": HOSTILE["password_hash"], "is_admin": (True,)},
     "product": PRODUCT_FIELDS
-    | {"currency": ("", "eur", "EURO", "EU1", "ＥＵＲ", 1, BIG), "on_hand": (-1, 10**9 + 1, True, 1.0, "1", None), "id": (1,)},
+    | {
+        "currency": ("", "eur", "EURO", "EU1", "\uff25\uff35\uff32", 1, BIG),
+        "on_hand": (-1, 10**9 + 1, True, 1.0, "1", None),
+        "id": (1,),
+    },
     "users.update": USER_FIELDS | {"is_active": (True,), "password_hash": (HASH,)},
     "catalog.update": PRODUCT_FIELDS | {"currency": ("USD",), "inventory_count": (5,)},
 }
@@ -102,6 +108,17 @@ def shop(dsn: str) -> Iterator[Store]:
     """
     with Store.open(settings(dsn, pool_size=1)) as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True)
+def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """
+    Hash for next to nothing, as passwords are not what these tests are about.
+    """
+    monkeypatch.setattr(_passwords, "_hasher", lambda: PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    _passwords._nobodys_hash.cache_clear()
+    yield
+    _passwords._nobodys_hash.cache_clear()
 
 
 @pytest.fixture
@@ -137,13 +154,13 @@ def hostile(name: str, parameter: str) -> Iterator[tuple[str, Any]]:
             yield field, [given] if parameter in {"users", "products"} else given
 
 
-def fault(verb: Any, name: str, world: World, parameter: str, field: str, bad: Any) -> str | None:
+def fault(call: Callable[..., Any], name: str, parameter: str, field: str, bad: Any) -> str | None:
     """
     Return what is wrong with the answer to a bad value, or None.
     """
     shown = f"{name}({parameter}={repr(bad)[:60]})"
     try:
-        good_call(verb, name, world, **{parameter: bad})
+        call(**{parameter: bad})
     except InvalidInput as error:
         return None if error.field == field else f"{shown}: names {error.field}"
     except InvalidCredentials:
@@ -167,7 +184,7 @@ def test_bad_values_are_refused_by_name(shop: Store, world: World, connect_admin
         for parameter in parameters(verb):
             for field, bad in hostile(name, parameter):
                 asked += 1
-                faults.append(fault(verb, name, world, parameter, field, bad))
+                faults.append(fault(partial(good_call, verb, name, world), name, parameter, field, bad))
             if digest(connect_admin) != before:
                 faults.append(f"{name}({parameter}=...): something was written")
         shop.catalog.get(world.product.id)
@@ -192,7 +209,21 @@ def test_good_values_are_taken(shop: Store, world: World, connect_admin: Connect
     assert digest(connect_admin) == before
 
 
-SQL = ("'; DROP TABLE store.users; --", "' OR '1'='1", '"; SELECT 1', "$1", "%s", "%(x)s", ":x", "\\'; --", "/* */", "x\\", "%", "_", "{}")
+SQL = (
+    "'; DROP TABLE store.users; --",
+    "' OR '1'='1",
+    '"; SELECT 1',
+    "$1",
+    "%s",
+    "%(x)s",
+    ":x",
+    "\\'; --",
+    "/* */",
+    "x\\",
+    "%",
+    "_",
+    "{}",
+)
 
 
 def test_sql_is_text(shop: Store, world: World, connect_admin: Connection) -> None:
@@ -217,7 +248,14 @@ def test_sql_is_text(shop: Store, world: World, connect_admin: Connection) -> No
 
 @pytest.mark.parametrize(
     "spelling",
-    ["KING@example.org", "\u212aing@example.org", "king\uff20example.org", "k\uff49ng@example.org", "king@e\u2093ample.org", "king@example.o\uff52g"],
+    [
+        "KING@example.org",
+        "\u212aing@example.org",
+        "king\uff20example.org",
+        "k\uff49ng@example.org",
+        "king@e\u2093ample.org",
+        "king@example.o\uff52g",
+    ],
 )
 def test_confusable_email_is_taken(shop: Store, spelling: str) -> None:
     """
@@ -251,7 +289,9 @@ ANY_CURSOR = (
     st.text(max_size=60)
     | st.text("ABCDabcd0189-_=", max_size=60)
     | st.builds(forged, JSON)
-    | st.builds(forged, st.sampled_from(["users", "products price desc", "products name desc", "products created_at desc"]), JSON, JSON)
+    | st.builds(
+        forged, st.sampled_from(["users", "products price desc", "products name desc", "products created_at desc"]), JSON, JSON
+    )
 )
 
 
@@ -263,7 +303,7 @@ ANY_CURSOR = (
 @example(cursor=forged("products name desc", "\ud800", 1))
 @example(cursor=forged("products created_at desc", "infinity", 1))
 @example(cursor=forged("users", "", 2**70))
-@example(cursor=forged("users", "", True))
+@example(cursor=forged(["users", "", True]))
 @example(cursor=forged({"a": 1, "b": 2, "c": 3}))
 def test_forged_cursors(shop: Store, cursor: str) -> None:
     """

@@ -15,7 +15,11 @@ import pytest
 
 from store import embedded
 
-MIGRATIONS = sorted(path.stem for path in (Path(__file__).resolve().parents[1] / "migrations").glob("*_*[!k].sql") if ".rollback" not in path.name)
+MIGRATIONS = sorted(
+    path.stem
+    for path in (Path(__file__).resolve().parents[1] / "migrations").glob("*_*[!k].sql")
+    if ".rollback" not in path.name
+)
 
 
 def store(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -39,7 +43,11 @@ def test_help_names_every_command_and_the_way_in(tmp_path):
     done = store("--help", cwd=tmp_path)
 
     assert done.returncode == 0
-    assert [] == [name for name in ("migrate", "import", "export", "embedded", "demo", "doctor", "DATABASE_URL") if name not in done.stdout]
+    assert [] == [
+        name
+        for name in ("migrate", "import", "export", "embedded", "demo", "doctor", "DATABASE_URL")
+        if name not in done.stdout
+    ]
 
 
 @pytest.mark.serverless
@@ -178,7 +186,9 @@ def test_demo_runs_twice_and_takes_itself_back(empty_dsn, tmp_path):
 
 def test_demo_leaves_other_peoples_rows_alone(dsn, connect_admin, tmp_path):
     connect_admin.execute("INSERT INTO store.products (sku, name, price, currency) VALUES ('MINE', 'Mine', 1, 'EUR')")
-    (tmp_path / ".env").write_text(f"DATABASE_URL={dsn}\nSTORE_MIGRATE_URL={dsn.replace('store_app', 'postgres')}\n", encoding="utf-8")
+    (tmp_path / ".env").write_text(
+        f"DATABASE_URL={dsn}\nSTORE_MIGRATE_URL={dsn.replace('store_app', 'postgres')}\n", encoding="utf-8"
+    )
     done = store("demo", cwd=tmp_path)
 
     assert done.returncode == 1
@@ -246,7 +256,9 @@ def test_ctrl_c_ends_quietly_and_leaves_nothing(empty_dsn, connect_admin, tmp_pa
             text=True,
         )
         with psycopg.connect(empty_dsn, autocommit=True) as watch:
-            while not watch.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()").fetchone():
+            while not watch.execute(
+                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            ).fetchone():
                 assert process.poll() is None, process.communicate()
         process.send_signal(signal.SIGINT)
         _, words = process.communicate(timeout=30)

@@ -7,10 +7,10 @@ from __future__ import annotations
 import inspect
 
 import pytest
-from tests.databases import Connection
 
 from store import errors
 from store.errors import StoreError
+from tests.databases import Connection
 
 TREE = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, StoreError)]
 
@@ -69,7 +69,9 @@ def test_retry_table_by_sqlstate(state: str | None, expected: type[StoreError]) 
 
     assert type(error) is expected
     assert error.sqlstate == state
-    assert error.retryable is (expected in {errors.Unavailable, errors.SerializationFailure, errors.DeadlockDetected, errors.LockTimeout})
+    assert error.retryable is (
+        expected in {errors.Unavailable, errors.SerializationFailure, errors.DeadlockDetected, errors.LockTimeout}
+    )
     assert "secret" not in str(error) or state in {"42601", "42703", "42501", "42P01"}  # what names the statement alone
 
 

@@ -337,7 +337,7 @@ def test_statistics_that_lie_do_not_slow_the_merge(shop: Store, connect_admin: C
         statement = queries.imports.merge_products.statement
         given_ = [uuid4() if name == "import_id" else True for name in statement.parameters]
         numbered = re.sub(r"\$(\d+)", lambda found: f"%(p{found[1]})s", statement.text)
-        rows = tx.connection.execute(f"EXPLAIN {numbered}", {f"p{at}": value for at, value in enumerate(given_, 1)})
+        rows = tx.connection.execute(f"EXPLAIN {numbered}".encode(), {f"p{at}": value for at, value in enumerate(given_, 1)})
         plan = "\n".join(row[0] for row in rows)
 
     assert plan.count("Full Join") == 2

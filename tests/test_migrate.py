@@ -19,10 +19,10 @@ import psycopg
 import pytest
 import yoyo
 from psycopg.conninfo import conninfo_to_dict
-from tests.databases import Connection, TestServer
 
 from store import migrate
 from store.errors import MigrationError, Unavailable
+from tests.databases import Connection, TestServer
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 

@@ -11,9 +11,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.databases import Connection, TestServer, create_database
 
 from store._async.queries import queries
+from tests.databases import Connection, TestServer, create_database
 
 ROWS = 20_000
 BASE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -177,7 +177,10 @@ def buffers(connection: Connection, name: str, **arguments: Any) -> tuple[int, i
     connection.execute("SET plan_cache_mode = force_generic_plan")
     connection.execute(f"PREPARE held AS {statement.text}".encode())
     # PostgreSQL itself makes literals of the values: EXECUTE takes no parameters.
-    call = connection.execute(f"SELECT format('EXECUTE held({', '.join(['%%L'] * len(values))})', {', '.join(['%s::text'] * len(values))})".encode(), values)
+    call = connection.execute(
+        f"SELECT format('EXECUTE held({', '.join(['%%L'] * len(values))})', {', '.join(['%s::text'] * len(values))})".encode(),
+        values,
+    )
     row = connection.execute(b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + call.fetchone()[0].encode()).fetchone()
     connection.execute("DEALLOCATE held")
     plan = row[0]
@@ -190,7 +193,13 @@ def buffers(connection: Connection, name: str, **arguments: Any) -> tuple[int, i
     [
         ("catalog.list_products_by_created_at", "after_created_at", BASE, BASE + timedelta(seconds=10_000), 0),
         ("catalog.list_products_by_created_at", "after_created_at", BASE, BASE + timedelta(seconds=19_900), 0),
-        ("catalog.list_products_by_created_at_desc", "after_created_at", datetime(2200, 1, 1, tzinfo=UTC), BASE + timedelta(seconds=100), 2**63 - 1),
+        (
+            "catalog.list_products_by_created_at_desc",
+            "after_created_at",
+            datetime(2200, 1, 1, tzinfo=UTC),
+            BASE + timedelta(seconds=100),
+            2**63 - 1,
+        ),
         ("catalog.list_products_by_name", "after_name", "", "word5", 0),
         ("catalog.list_products_by_name_desc", "after_name", "\U0010ffff", "word5", 2**63 - 1),
         ("catalog.list_products_by_price", "after_price", Decimal(0), Decimal(900), 0),
@@ -198,7 +207,9 @@ def buffers(connection: Connection, name: str, **arguments: Any) -> tuple[int, i
         ("users.list_users", "after_id", 0, 19_900, None),
     ],
 )
-def test_pages_at_depth_cost_what_page_one_costs(app: Connection, name: str, key: str, first: Any, deep: Any, end: int | None) -> None:
+def test_pages_at_depth_cost_what_page_one_costs(
+    app: Connection, name: str, key: str, first: Any, deep: Any, end: int | None
+) -> None:
     """
     A page ten thousand rows in touches no more memory than the first one, give or take a level of an index.
     """
@@ -215,7 +226,9 @@ def test_a_rare_stock_filter_stays_bounded(app: Connection) -> None:
     Filters are residual: a page whose rows are one in five costs about five times a page, not the table.
     """
     plain = buffers(app, "catalog.list_products_by_price", after_price=Decimal(0), after_id=0)
-    filtered = buffers(app, "catalog.list_products_by_price", after_price=Decimal(0), after_id=0, min_available=4, active=[True])
+    filtered = buffers(
+        app, "catalog.list_products_by_price", after_price=Decimal(0), after_id=0, min_available=4, active=[True]
+    )
 
     assert filtered[0] == 51
     assert filtered[1] <= plain[1] * 12

@@ -10,14 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
-from tests.databases import Connection
-from tests.samples import product, settings, user
 
 from store import AsyncStore, Cart, Product, Store
 from store.errors import CartClosed, DeadlockDetected, NotFound, OutOfStock, StoreError
+from tests.databases import Connection
+from tests.samples import product, settings, user
 
 WORKERS = 6
 
@@ -68,7 +69,7 @@ def test_get_or_create_cart_race(shop: Store, rounds: int) -> None:
     """
     for number in range(rounds):
         ada = shop.users.create(user(f"ada{number}"))
-        found = at_once(*[lambda ada=ada: shop.carts.get_or_create(user_id=ada.id)] * WORKERS)
+        found = at_once(*[partial(shop.carts.get_or_create, user_id=ada.id)] * WORKERS)
 
         assert {cart.id for cart in found} == {shop.acting_as(ada.id).carts.current().id}
         assert {type(cart) for cart in found} == {Cart}
@@ -95,7 +96,7 @@ def test_no_add_is_lost(shop: Store, rounds: int) -> None:
     """
     for _ in range(rounds):
         cart, (lamp, _) = a_cart(shop)
-        at_once(*(lambda n=n: shop.carts.add_item(cart.id, product_id=lamp.id, quantity=n) for n in range(1, WORKERS + 1)))
+        at_once(*(partial(shop.carts.add_item, cart.id, product_id=lamp.id, quantity=n) for n in range(1, WORKERS + 1)))
 
         assert lines(shop, cart.id) == {lamp.id: WORKERS * (WORKERS + 1) // 2}
 
@@ -119,14 +120,14 @@ def test_every_change_of_a_cart_at_once(shop: Store, rounds: int) -> None:
     chance = random.Random(4711)
     for _ in range(rounds):
         cart, lamps = a_cart(shop)
-        verbs: tuple[Callable[[int], Any], ...] = (
-            lambda lamp: shop.carts.add_item(cart.id, product_id=lamp, quantity=2),
-            lambda lamp: shop.carts.set_quantity(cart.id, product_id=lamp, quantity=5),
-            lambda lamp: shop.carts.remove_item(cart.id, product_id=lamp),
-            lambda lamp: shop.carts.clear(cart.id),
-        )
-        calls = [lambda verb=chance.choice(verbs), lamp=chance.choice(lamps).id: verb(lamp) for _ in range(WORKERS)]
-        results = at_once(*calls)
+        choices: list[Callable[[], Any]] = [partial(shop.carts.clear, cart.id)]
+        for lamp in lamps:
+            choices += [
+                partial(shop.carts.add_item, cart.id, product_id=lamp.id, quantity=2),
+                partial(shop.carts.set_quantity, cart.id, product_id=lamp.id, quantity=5),
+                partial(shop.carts.remove_item, cart.id, product_id=lamp.id),
+            ]
+        results = at_once(*chance.choices(choices, k=WORKERS))
 
         assert [result for result in results if isinstance(result, StoreError)] == []
         assert all(0 < quantity <= 5 + 2 * WORKERS for quantity in lines(shop, cart.id).values())
@@ -199,8 +200,8 @@ def test_adds_while_a_cart_is_merged(shop: Store, rounds: int) -> None:
         cart, (lamp, _) = a_cart(shop)
         shop.carts.add_item(cart.id, product_id=lamp.id)
         results = at_once(
-            lambda: shop.carts.merge(cart.public_id, user_id=ada.id),
-            *[lambda: shop.carts.add_item(cart.id, product_id=lamp.id)] * (WORKERS - 1),
+            partial(shop.carts.merge, cart.public_id, user_id=ada.id),
+            *[partial(shop.carts.add_item, cart.id, product_id=lamp.id)] * (WORKERS - 1),
         )
         added = 1 + sum(not isinstance(result, StoreError) for result in results[1:])
 
@@ -218,7 +219,7 @@ def test_a_guests_cart_is_merged_once(shop: Store, rounds: int) -> None:
         users = shop.users.create_many(user(f"ada{number}-{n}") for n in range(WORKERS))
         cart, (lamp, _) = a_cart(shop)
         shop.carts.add_item(cart.id, product_id=lamp.id, quantity=3)
-        results = at_once(*(lambda one=one: shop.acting_as(one.id).carts.merge(cart.public_id) for one in users))
+        results = at_once(*(partial(shop.acting_as(one.id).carts.merge, cart.public_id) for one in users))
         held = [lines(shop, shop.carts.get_or_create(user_id=one.id).id) for one in users]
 
         assert sorted(type(result).__name__ for result in results) == ["Cart"] + ["CartClosed"] * (WORKERS - 1)
@@ -232,7 +233,7 @@ def test_stock_never_goes_below_zero(shop: Store, rounds: int) -> None:
     """
     for _ in range(rounds):
         lamp = a_cart(shop, on_hand=4)[1][0]
-        results = at_once(*[lambda lamp=lamp: shop.inventory.adjust(lamp.id, delta=-1)] * WORKERS)
+        results = at_once(*[partial(shop.inventory.adjust, lamp.id, delta=-1)] * WORKERS)
 
         assert sum(isinstance(result, OutOfStock) for result in results) == WORKERS - 4
         assert shop.inventory.get(lamp.id).on_hand == 0
@@ -266,7 +267,7 @@ def test_crossed_adjusts_lose_nothing(shop: Store, rounds: int) -> None:
                 gate.wait()
                 tx.inventory.adjust(second, delta=-1)
 
-        results = at_once(lambda: both(one.id, other.id), lambda: both(other.id, one.id))
+        results = at_once(partial(both, one.id, other.id), partial(both, other.id, one.id))
         failed = [result for result in results if result is not None]
 
         assert [type(failure) for failure in failed] == [DeadlockDetected]

@@ -12,10 +12,10 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
-from tests import catalog
-from tests.databases import Connection, TestServer, migrate_up, prepare_roles
 
 from store import _files, embedded
+from tests import catalog
+from tests.databases import Connection, TestServer, migrate_up, prepare_roles
 
 ConnectAs = Callable[[str], Connection]
 

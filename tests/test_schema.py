@@ -11,10 +11,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests import catalog
-from tests.databases import Connection, TestServer, prepare_roles
 
 from store import _files, errors, migrate
+from tests import catalog
+from tests.databases import Connection, TestServer, prepare_roles
 
 SCHEMA_FILES = sorted((_files.folder("sql") / "schema").glob("*.sql"))
 MIGRATIONS = sorted(

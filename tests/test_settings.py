@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
-from tests.databases import TestServer
-from tests.samples import settings
 
 from store import Settings, Store, _connection
 from store.errors import SettingsError, StoreError
+from tests.databases import TestServer
+from tests.samples import settings
 
 serverless = pytest.mark.serverless
 URL = "postgresql://app:secret@db.example.org:6432/shop"
@@ -153,7 +153,9 @@ def test_a_malformed_setting_names_variable_and_rule(
 
 
 @serverless
-@pytest.mark.parametrize("url", ["mysql://h/db", "h/db", "sqlite://", "postgresql://h:port/db", "postgresql://[::1/db", "http://h", "embedded:"])
+@pytest.mark.parametrize(
+    "url", ["mysql://h/db", "h/db", "sqlite://", "postgresql://h:port/db", "postgresql://[::1/db", "http://h", "embedded:"]
+)
 def test_a_malformed_address_names_the_variable(url: str) -> None:
     with pytest.raises(SettingsError, match=r"DATABASE_URL|embedded:"):
         _connection.address(Settings.load(database_url=url))
@@ -229,7 +231,7 @@ def test_what_travels_at_start_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORE_STATEMENT_TIMEOUT_MS", "1234")
     found = options(keywords(f"{URL}?options=-c%20work_mem%3D1MB", server_version=180000))
 
-    assert list(found)[0] == "work_mem"
+    assert next(iter(found)) == "work_mem"
     assert (found["statement_timeout"], found["lock_timeout"]) == ("1234", "1000")
     assert (found["idle_in_transaction_session_timeout"], found["transaction_timeout"]) == ("10000", "15000")
     assert (found["search_path"], found["client_connection_check_interval"]) == ("store,pg_temp", "5000")

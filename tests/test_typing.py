@@ -20,9 +20,7 @@ def check(*command: str) -> str:
     """
     Run a checker in the checkout and return what it found.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", *command], capture_output=True, check=False, cwd=ROOT, text=True, timeout=300
-    )
+    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, check=False, cwd=ROOT, text=True, timeout=300)
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
@@ -43,7 +41,9 @@ def test_a_mistake_that_is_not_ignored_is_found(tmp_path: Path) -> None:
     """
     text = CONSUMER.read_text(encoding="utf-8")
     bare = tmp_path / "bare.py"
-    bare.write_text("".join(line.partition("  # type: ignore")[0].rstrip("\n") + "\n" for line in text.splitlines(keepends=True)))
+    bare.write_text(
+        "".join(line.partition("  # type: ignore")[0].rstrip("\n") + "\n" for line in text.splitlines(keepends=True))
+    )
     found = check("mypy", str(bare))
 
     assert text.count("# type: ignore[") > 20

@@ -13,9 +13,9 @@ from typing import Any
 
 from argon2 import PasswordHasher
 from pydantic import SecretStr
-from tests.samples import HASH, product, user
 
 from store import Cart, Product, ProductUpdate, Session, Store, User, UserUpdate
+from tests.samples import HASH, product, user
 
 PASSWORD = "correct horse"
 _DOMAINS = ("users", "catalog", "inventory", "carts")

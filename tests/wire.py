@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-Cut = Literal["before", "after", None]
+Cut = Literal["before", "after"] | None
 
 
 class Proxy:

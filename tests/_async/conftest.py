@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.samples import settings
 
 from store import AsyncStore
+from tests.samples import settings
 
 
 @pytest.fixture

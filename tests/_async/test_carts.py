@@ -9,11 +9,11 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
-from tests.databases import Connection
-from tests.samples import product, settings, user
 
 from store import AsyncStore, Cart, Product, ProductUpdate
 from store.errors import CartClosed, CurrencyMismatch, InvalidInput, NotFound, ProductUnavailable
+from tests.databases import Connection
+from tests.samples import product, settings, user
 
 
 async def lamps(shop: AsyncStore, count: int = 2, **changes: object) -> tuple[Product, ...]:
@@ -219,7 +219,10 @@ async def test_check_availability(shop: AsyncStore) -> None:
     await shop.catalog.archive(archived.id)
     found = await shop.carts.check_availability(cart.id)
 
-    assert [(line.product_id, line.is_active, line.available) for line in found] == [(archived.id, False, 3), (short.id, True, 1)]
+    assert [(line.product_id, line.is_active, line.available) for line in found] == [
+        (archived.id, False, 3),
+        (short.id, True, 1),
+    ]
 
 
 async def test_merge_moves_and_sums(shop: AsyncStore) -> None:

@@ -9,11 +9,11 @@ from itertools import pairwise
 
 import pytest
 from pydantic import ValidationError
-from tests.databases import Connection
-from tests.samples import product, settings
 
 from store import AsyncStore, NewProduct, PriceRange, Product, ProductUpdate
 from store.errors import Conflict, DuplicateSku, InvalidCursor, InvalidInput, NotFound
+from tests.databases import Connection
+from tests.samples import product, settings
 
 SORTS = ("created_at", "name", "price")
 
@@ -145,7 +145,14 @@ async def test_sort_really_sorts(shop: AsyncStore, sort: str, descending: bool) 
     """
     Every sort and direction shows each product once, in order, equal keys by id, whatever the size of a page.
     """
-    for sku, name, price in (("1", "b", 5), ("2", "B", 1), ("3", "b", 5), ("4", "a", 0), ("5", "é", 10**12 - 1), ("6", "\U0010ffff", 5)):
+    for sku, name, price in (
+        ("1", "b", 5),
+        ("2", "B", 1),
+        ("3", "b", 5),
+        ("4", "a", 0),
+        ("5", "é", 10**12 - 1),
+        ("6", "\U0010ffff", 5),
+    ):
         await shop.catalog.create(product(sku, name=name, price=Decimal(price)))
     everything = await walk(shop, 200, sort=sort, descending=descending)
     keys = [(getattr(p, sort), p.id) for p in everything]
@@ -184,9 +191,7 @@ async def test_filters(shop: AsyncStore) -> None:
     """
     Price range (both ends included), stock and state filter every listing and stay in force on later pages.
     """
-    await shop.catalog.create_many(
-        product(f"S{n}", price=Decimal(n), on_hand=n % 2, is_active=n % 3 != 0) for n in range(12)
-    )
+    await shop.catalog.create_many(product(f"S{n}", price=Decimal(n), on_hand=n % 2, is_active=n % 3 != 0) for n in range(12))
 
     for sort in SORTS:
         for descending in (False, True):
@@ -245,7 +250,27 @@ async def test_search_never_raises(shop: AsyncStore) -> None:
     Whatever somebody types is a search; quotes, operators, wildcards and SQL are only characters.
     """
     await shop.catalog.create(product("Z-1", name="100% wool"))
-    for text in ("", " ", "foo &", "foo bar", "!", "'", '"', "(", "a:*", "%", "_", "\\", "x\\", "' OR 1=1 --", "<->", "-", "or", "\u0301", "x" * 1000):
+    for text in (
+        "",
+        " ",
+        "foo &",
+        "foo bar",
+        "!",
+        "'",
+        '"',
+        "(",
+        "a:*",
+        "%",
+        "_",
+        "\\",
+        "x\\",
+        "' OR 1=1 --",
+        "<->",
+        "-",
+        "or",
+        "\u0301",
+        "x" * 1000,
+    ):
         found = await shop.catalog.search(text)
 
         assert found == (), text

@@ -5,11 +5,11 @@ Stock: changes, refusals and what they leave behind.
 from __future__ import annotations
 
 import pytest
-from tests.databases import Connection
-from tests.samples import product
 
 from store import AsyncStore, Inventory
 from store.errors import Conflict, InvalidInput, NotFound, OutOfStock
+from tests.databases import Connection
+from tests.samples import product
 
 
 async def test_adjust_adds_and_takes(shop: AsyncStore) -> None:
@@ -81,5 +81,7 @@ async def test_get_many_keeps_the_order(shop: AsyncStore) -> None:
     created = await shop.catalog.create_many(product(f"S{n}", on_hand=n) for n in range(5))
     ids = [p.id for p in reversed(created)]
 
-    assert [(i.product_id, i.on_hand) for i in await shop.inventory.get_many(ids)] == list(zip(ids, (4, 3, 2, 1, 0), strict=True))
+    assert [(i.product_id, i.on_hand) for i in await shop.inventory.get_many(ids)] == list(
+        zip(ids, (4, 3, 2, 1, 0), strict=True)
+    )
     assert await shop.inventory.get_many([]) == ()

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, ConfigDict
-from tests.samples import product, settings, user
 
 from store import AsyncQueries, AsyncStore
 from store.errors import (
@@ -24,6 +23,7 @@ from store.errors import (
     TooManyRows,
     WrongParameters,
 )
+from tests.samples import product, settings, user
 
 REPORTS = """
 -- name: count_products()$
@@ -209,12 +209,15 @@ async def test_what_is_not_there(queries: AsyncQueries, tmp_path: Path) -> None:
     with pytest.raises(QueryFileError):
         AsyncQueries.load(tmp_path / "nowhere")
 
-    assert (queries.reports.top.__doc__, queries.reports.top.statement.full_name) == ("Return the dearest products.", "reports.top")
+    assert (queries.reports.top.__doc__, queries.reports.top.statement.full_name) == (
+        "Return the dearest products.",
+        "reports.top",
+    )
 
 
 async def test_a_module_holds_the_dtos(shop: AsyncStore, queries: AsyncQueries, tmp_path: Path) -> None:
     rows = types.ModuleType("rows")
-    rows.Top = Top
+    vars(rows)["Top"] = Top
     loaded = AsyncQueries.load(tmp_path, rows=rows, prefix="team")
     async with shop.session() as session:
         assert await loaded.reports.top(session, page_size=1) == []

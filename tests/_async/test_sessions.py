@@ -9,8 +9,6 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.pq import TransactionStatus
-from tests.databases import Connection
-from tests.samples import product, settings, user
 
 from store import AsyncSession, AsyncStore
 from store.errors import (
@@ -23,6 +21,8 @@ from store.errors import (
     TransactionAborted,
     Unavailable,
 )
+from tests.databases import Connection
+from tests.samples import product, settings, user
 
 STEPS = 5
 

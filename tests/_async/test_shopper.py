@@ -7,11 +7,11 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
-from tests.databases import Connection
-from tests.samples import HASH, digest, product, user
 
 from store import AsyncShopper, AsyncStore, Cart, ProductUpdate, UserUpdate
 from store.errors import InvalidInput, NotFound
+from tests.databases import Connection
+from tests.samples import HASH, digest, product, user
 
 
 async def carts_of_four(shop: AsyncStore) -> dict[str, Cart]:

@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from argon2 import PasswordHasher
 from pydantic import SecretStr, ValidationError
-from tests.databases import Connection
-from tests.samples import HASH, user
 
 from store import AsyncStore, NewUser, UserUpdate
 from store.errors import (
@@ -22,6 +20,8 @@ from store.errors import (
     InvalidInput,
     NotFound,
 )
+from tests.databases import Connection
+from tests.samples import HASH, user
 
 PASSWORD = "correct horse"
 

@@ -218,7 +218,7 @@ def test_what_is_not_there(queries: Queries, tmp_path: Path) -> None:
 
 def test_a_module_holds_the_dtos(shop: Store, queries: Queries, tmp_path: Path) -> None:
     rows = types.ModuleType("rows")
-    rows.Top = Top
+    vars(rows)["Top"] = Top
     loaded = Queries.load(tmp_path, rows=rows, prefix="team")
     with shop.session() as session:
         assert loaded.reports.top(session, page_size=1) == []

