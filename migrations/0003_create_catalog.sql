@@ -2,7 +2,7 @@
 -- depends: 0002_create_users
 
 CREATE TABLE store.products (
-    id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT products_pkey PRIMARY KEY,
+    id bigint GENERATED ALWAYS AS IDENTITY,
     sku text COLLATE "C" NOT NULL,
     name text COLLATE "C" NOT NULL,
     description text,
@@ -33,9 +33,15 @@ CREATE INDEX products_name_id_idx ON store.products (name, id);
 CREATE INDEX products_price_id_idx ON store.products (price, id);
 CREATE INDEX products_search_idx ON store.products USING gin (search);
 
+-- The last index of all: while nobody knows how many products there are (a load that is not committed), every index that holds
+-- the id costs the same, and of those the planner takes the newest. Foreign keys must be checked by this one.
+ALTER TABLE store.products ADD CONSTRAINT products_pkey PRIMARY KEY (id);
+
 COMMENT ON TABLE store.products IS 'What the shop sells, at its current price.';
 COMMENT ON COLUMN store.products.sku IS 'Stock keeping unit: printable ASCII, unique without regard to case.';
 COMMENT ON COLUMN store.products.name IS 'Sorted by code point (COLLATE "C"), so that no operating system upgrade reorders the index.';
+COMMENT ON COLUMN store.products.description IS 'NULL: none.';
+COMMENT ON COLUMN store.products.price IS 'In whole units of the currency, up to four decimals; rounded only where a line is added up.';
 COMMENT ON COLUMN store.products.currency IS 'ISO 4217. Fixed for the life of a product: carts hold its price in this currency.';
 COMMENT ON COLUMN store.products.is_active IS 'False: archived. Kept for history, shown to nobody, not for sale.';
 COMMENT ON COLUMN store.products.search IS 'Words of sku and name (weight A) and description (weight B), without stemming.';

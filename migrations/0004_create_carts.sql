@@ -27,7 +27,7 @@ COMMENT ON TABLE store.carts IS 'What somebody is about to buy.';
 COMMENT ON COLUMN store.carts.public_id IS 'The secret of a guest: who knows it owns the cart, as long as no user does.';
 COMMENT ON COLUMN store.carts.user_id IS 'NULL: the cart of a guest.';
 COMMENT ON COLUMN store.carts.status IS 'open, then one of: ordered, merged (into a user''s cart), abandoned.';
-COMMENT ON COLUMN store.carts.expires_at IS 'An open cart may be swept after this; every change moves it on.';
+COMMENT ON COLUMN store.carts.expires_at IS 'After this an open cart counts as left behind; every change moves it on.';
 
 CREATE TABLE store.cart_items (
     cart_id bigint NOT NULL CONSTRAINT cart_items_cart_id_fkey REFERENCES store.carts (id) ON DELETE CASCADE,

@@ -41,8 +41,8 @@ GRANT
 ON store.products TO store_app;
 GRANT
     SELECT,
-    INSERT (product_id, on_hand, reserved),
-    UPDATE (on_hand, reserved)
+    INSERT (product_id, on_hand),
+    UPDATE (on_hand)
 ON store.inventory TO store_app;
 GRANT SELECT ON store.products, store.inventory TO store_readonly;
 
@@ -51,11 +51,16 @@ GRANT SELECT ON store.products, store.inventory TO store_readonly;
 GRANT
     SELECT,
     INSERT (user_id, currency),
-    UPDATE (status, user_id, updated_at, expires_at),
-    DELETE
+    UPDATE (status, updated_at, expires_at)
 ON store.carts TO store_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON store.cart_items TO store_app;
-GRANT SELECT ON store.carts, store.cart_items TO store_readonly;
+GRANT
+    SELECT,
+    INSERT (cart_id, product_id, quantity, added_at),
+    UPDATE (quantity),
+    DELETE
+ON store.cart_items TO store_app;
+GRANT SELECT (id, user_id, status, currency, created_at, updated_at, expires_at) ON store.carts TO store_readonly;
+GRANT SELECT ON store.cart_items TO store_readonly;
 
 -- imports
 

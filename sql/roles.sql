@@ -8,7 +8,7 @@
 --   store_owner     owns the schema; nobody logs in as it
 --   store_migrator  logs in for `store migrate`, and then acts as store_owner
 --   store_app       what the application logs in as: rows, never structure
---   store_readonly  reports: everything but password hashes
+--   store_readonly  reports: everything but password hashes and the secrets of guests
 --
 -- Passwords are not set here: ALTER ROLE store_app PASSWORD ... or \password.
 
@@ -40,7 +40,8 @@ ALTER ROLE store_migrator SET statement_timeout = 0;
 -- pg_temp last: a temporary table cannot stand in for one of ours.
 ALTER ROLE store_app SET search_path = store, pg_temp;
 ALTER ROLE store_app SET statement_timeout = '5s';
-ALTER ROLE store_app SET lock_timeout = '1s';
+-- Longer than deadlock_timeout (1 s): of two that wait for each other one is ended, not both.
+ALTER ROLE store_app SET lock_timeout = '2s';
 ALTER ROLE store_app SET idle_in_transaction_session_timeout = '10s';
 ALTER ROLE store_app SET client_connection_check_interval = '5s';
 ALTER ROLE store_app SET default_transaction_isolation = 'read committed';

@@ -19,7 +19,7 @@ from argon2 import PasswordHasher
 from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
-from store import ProductUpdate, Store, _cursors, _passwords
+from store import ProductUpdate, Store, UserUpdate, _cursors, _passwords
 from store.errors import (
     DuplicateEmail,
     InvalidCredentials,
@@ -97,7 +97,6 @@ FIELDS: dict[str, dict[str, tuple[Any, ...]]] = {
 GOOD: dict[str, dict[str, Any]] = {
     "user": {"username": "new", "email": "new@example.org", "password_hash": HASH},
     "product": {"sku": "NEW", "name": "New", "price": "1"},
-    "update": {},
 }
 
 
@@ -111,14 +110,13 @@ def shop(dsn: str) -> Iterator[Store]:
 
 
 @pytest.fixture(autouse=True)
-def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Hash for next to nothing, as passwords are not what these tests are about.
     """
-    monkeypatch.setattr(_passwords, "_hasher", lambda: PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    _passwords._nobodys_hash.cache_clear()
-    yield
-    _passwords._nobodys_hash.cache_clear()
+    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    nobodys = hasher.hash("nobody")
+    monkeypatch.setattr(_passwords, "_hasher", lambda: (hasher, nobodys))
 
 
 @pytest.fixture
@@ -150,8 +148,14 @@ def hostile(name: str, parameter: str) -> Iterator[tuple[str, Any]]:
         return
     for field, values in fields.items():
         for bad in values:
+            if parameter == "update":
+                kind = UserUpdate if "user" in name else ProductUpdate
+                yield field, kind.model_construct({field}, **{field: bad})
+                continue
             given = GOOD[parameter.removesuffix("s")] | {field: bad}
             yield field, [given] if parameter in {"users", "products"} else given
+    if parameter == "update":
+        yield from (("update", bad) for bad in (None, {}, {"username": "x"}, "x", 1))
 
 
 def fault(call: Callable[..., Any], name: str, parameter: str, field: str, bad: Any) -> str | None:

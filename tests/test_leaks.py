@@ -301,7 +301,7 @@ def test_public_id_in_no_error(shop: Store) -> None:
 
 def test_one_query_names_password_hash(connect_admin: Connection) -> None:
     """
-    One statement returns the hash; beside it two write it, and no other names it.
+    One statement returns the hash; beside it three write it, and no other names it.
     """
     naming, returning = set(), set()
     for number, statement in enumerate(own_queries.statements):
@@ -315,7 +315,7 @@ def test_one_query_names_password_hash(connect_admin: Connection) -> None:
                 returning.add(statement.full_name)
 
     assert returning == {"users.get_credentials"}
-    assert naming == {"users.create_users", "users.get_credentials", "users.set_password_hash"}
+    assert naming == {"users.create_users", "users.get_credentials", "users.rehash_password", "users.set_password_hash"}
 
 
 def test_login_time_gap(shop: Store, monkeypatch: pytest.MonkeyPatch) -> None:

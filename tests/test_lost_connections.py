@@ -16,14 +16,11 @@ from typing import Any
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from store.errors import (
-    CommitUnknown,
-    StoreError,
-    Unavailable,
-)
+from store import Store
+from store.errors import CommitUnknown, StoreError, Unavailable
 from tests.both import both, colours, within
 from tests.databases import Connection, TestServer
-from tests.samples import settings
+from tests.samples import product, settings
 from tests.wire import proxy
 
 
@@ -59,6 +56,55 @@ def test_stopped_backend_is_bounded(dsn: str, server: TestServer, connect_admin:
             shop.users()
 
         assert shop.users() == 0
+
+
+@colours
+def test_stopped_backend_is_bounded_on_an_idle_connection(
+    dsn: str, server: TestServer, connect_admin: Connection, colour: str
+) -> None:
+    """
+    The look at a connection that was idle for a while is bounded like a statement.
+    """
+    if server.embedded is None:
+        pytest.fail("this test stops a backend: run it without STORE_TEST_DSN")
+    find = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'store'"
+    with both(colour, settings(dsn, statement_timeout_ms=500, pool_size=1)) as shop:
+        shop.users()
+        time.sleep(0.7)
+        row = connect_admin.execute(find).fetchone()
+        assert row is not None
+        with stopped(row[0]), within(8, at_least=1):
+            assert shop.users() == 0
+
+
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_a_lone_write_that_is_cut_is_unknown(dsn: str, server: TestServer, tmp_path: Path, cut: Any) -> None:
+    """
+    Outside a transaction a statement is its own COMMIT: once it was sent, a cut wire means that nobody knows. A read is repeatable.
+    """
+    if server.embedded is None:
+        pytest.fail("this test needs the server's socket: run it without STORE_TEST_DSN")
+    with (
+        proxy(tmp_path, server.embedded.socket_dir) as wire,
+        Store.open(settings(make_conninfo(dsn, host=str(tmp_path)))) as shop,
+    ):
+        lamp = shop.catalog.create(product())
+        with shop.session() as session:
+            wire.arm(cut, b"inventory.adjust_stock")
+            with pytest.raises(CommitUnknown):
+                session.inventory.adjust(lamp.id, delta=5)
+        expected = 15 if cut == "after" else 10
+        for _ in range(50):  # the server may need a moment to see the cut
+            if shop.inventory.get(lamp.id).on_hand == expected:
+                break
+            time.sleep(0.02)
+        stored = shop.inventory.get(lamp.id).on_hand
+        wire.arm(cut, b"users.list_users")
+        with pytest.raises(Unavailable) as caught:
+            shop.users.list()
+
+        assert expected == stored
+        assert caught.value.retryable
 
 
 @colours

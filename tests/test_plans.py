@@ -46,9 +46,10 @@ LISTINGS = {
 }
 LOOKUPS = {
     "carts.add_cart_item": "carts_pkey",
-    "carts.clear_cart": "carts_pkey",
+    "carts.clear_cart_items": "carts_pkey",
     "carts.get_cart_by_public_id": "carts_public_id_key",
     "carts.get_carts": "carts_pkey",
+    "carts.lock_cart": "carts_pkey",
     "carts.lock_guest_cart": "carts_public_id_key",
     "carts.remove_cart_item": "cart_items_pkey",
     "carts.set_cart_item": "products_pkey",
@@ -68,6 +69,7 @@ LOOKUPS = {
     "users.find_user_by_username": "users_username_key",
     "users.get_user": "users_pkey",
     "users.get_users": "users_pkey",
+    "users.rehash_password": "users_pkey",
     "users.set_password_hash": "users_pkey",
     "users.update_user": "users_pkey",
 }

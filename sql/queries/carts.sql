@@ -1,6 +1,7 @@
--- Carts and their lines. Every statement that changes lines locks the cart and
--- tests its status in the same statement: a line is in the order or refused, never
--- lost. Statements on a cart carry the scope of the caller behind its key.
+-- Carts and their lines. Who changes lines locks the cart and tests its status: a
+-- line is in the order or refused, never lost. A statement may lock the cart and add
+-- a line by itself; who reads or removes lines locks the cart in a statement before,
+-- because one statement does not see what was committed while it waited. Statements on a cart carry the scope of the caller behind its key.
 
 -- name: add_cart_item(cart_id, product_id, quantity, scope, scope_user_id, scope_public_id)^
 -- Add units of a product to a cart, to its line when it has one.
@@ -69,48 +70,29 @@ LEFT JOIN product
 LEFT JOIN item
     ON true;
 
--- name: clear_cart(cart_id, scope, scope_user_id, scope_public_id)^
--- Remove every line of a cart.
--- row: CartRemovalVerdict
+-- name: clear_cart_items(cart_id, scope, scope_user_id, scope_public_id)!
+-- Remove every line of a locked cart.
 -- null: scope_user_id, scope_public_id
--- Locks: the cart FOR NO KEY UPDATE.
-WITH cart AS (
-    SELECT
-        c.id,
-        c.status
-    FROM store.carts AS c
-    WHERE
-        c.id = :cart_id::bigint
-        AND store.in_scope(c.user_id, c.public_id, :scope::text, :scope_user_id::bigint, :scope_public_id::uuid)
-    FOR NO KEY UPDATE OF c
-),
-
-removed AS (
-    DELETE FROM store.cart_items AS ci
-    USING cart
-    WHERE
-        ci.cart_id = cart.id
-        AND cart.status = 'open'
-    RETURNING ci.cart_id
-),
-
-touched AS (
+-- Locks: the lines, in a cart that lock_cart has locked in a statement before: this one then sees every line committed until now.
+WITH touched AS (
     UPDATE store.carts AS c
     SET
         updated_at = greatest(now(), c.updated_at + interval '1 microsecond'),
         expires_at = greatest(now() + interval '30 days', c.expires_at)
-    FROM (SELECT DISTINCT r.cart_id FROM removed AS r) AS t
-    WHERE c.id = t.cart_id
+    WHERE
+        c.id = :cart_id::bigint
+        AND store.in_scope(c.user_id, c.public_id, :scope::text, :scope_user_id::bigint, :scope_public_id::uuid)
+    RETURNING c.id
 )
 
-SELECT
-    cart.status AS cart_status,
-    (SELECT count(*) FROM removed) AS removed
-FROM cart;
+DELETE FROM store.cart_items AS ci
+USING touched
+WHERE ci.cart_id = touched.id;
 
 -- name: create_guest_cart(currency)^
 -- Create a cart that belongs to whoever holds its public_id.
 -- row: Cart
+-- Locks: the new row.
 INSERT INTO store.carts AS c (currency)
 VALUES (:currency::text)
 RETURNING
@@ -221,60 +203,33 @@ WHERE
 
 -- name: get_or_create_cart(user_id, currency, scope, scope_user_id, scope_public_id)^
 -- Return the open cart of a user, made or renewed as needed; DO UPDATE, because DO NOTHING returns no row beside a concurrent insert.
--- row: Cart
+-- row: LockedCart
 -- null: scope_user_id, scope_public_id
 -- Locks: the cart.
-WITH c AS (
-    INSERT INTO store.carts AS open (user_id, currency)
-    SELECT
-        g.user_id,
-        :currency::text
-    FROM (VALUES (:user_id::bigint)) AS g (user_id)
-    WHERE store.in_scope(g.user_id, NULL, :scope::text, :scope_user_id::bigint, :scope_public_id::uuid)
-    ON CONFLICT (user_id) WHERE status = 'open' DO UPDATE
-    SET expires_at = greatest(excluded.expires_at, open.expires_at)
-    RETURNING id, public_id, user_id, status, currency, created_at, updated_at, expires_at
-)
+INSERT INTO store.carts AS c (user_id, currency)
+SELECT
+    g.user_id,
+    :currency::text
+FROM (VALUES (:user_id::bigint)) AS g (user_id)
+WHERE store.in_scope(g.user_id, NULL, :scope::text, :scope_user_id::bigint, :scope_public_id::uuid)
+ON CONFLICT (user_id) WHERE status = 'open' DO UPDATE
+SET expires_at = greatest(excluded.expires_at, c.expires_at)
+RETURNING c.id, c.status, c.currency;
 
+-- name: lock_cart(cart_id, scope, scope_user_id, scope_public_id)^
+-- Lock a cart for the rest of the transaction and return it.
+-- row: LockedCart
+-- null: scope_user_id, scope_public_id
+-- Locks: the cart FOR NO KEY UPDATE.
 SELECT
     c.id,
-    c.public_id,
-    c.user_id,
     c.status,
-    c.currency,
-    l.lines,
-    l.subtotal,
-    c.created_at,
-    c.updated_at,
-    c.expires_at
-FROM c
-CROSS JOIN LATERAL (
-    SELECT
-        coalesce(
-            json_agg(
-                json_build_object(
-                    'product_id', ci.product_id,
-                    'sku', p.sku,
-                    'name', p.name,
-                    'quantity', ci.quantity,
-                    'unit_price', p.price::text,
-                    'line_total', store.line_total(ci.quantity, p.price, 0, c.currency)::text,
-                    'is_active', p.is_active,
-                    'available', coalesce(i.on_hand - i.reserved, 0),
-                    'added_at', ci.added_at
-                )
-                ORDER BY ci.added_at ASC, ci.product_id ASC
-            ),
-            '[]'::json
-        ) AS lines,
-        coalesce(sum(store.line_total(ci.quantity, p.price, 0, c.currency)), 0) AS subtotal
-    FROM store.cart_items AS ci
-    INNER JOIN store.products AS p
-        ON p.id = ci.product_id
-    LEFT JOIN store.inventory AS i
-        ON i.product_id = ci.product_id
-    WHERE ci.cart_id = c.id
-) AS l;
+    c.currency
+FROM store.carts AS c
+WHERE
+    c.id = :cart_id::bigint
+    AND store.in_scope(c.user_id, c.public_id, :scope::text, :scope_user_id::bigint, :scope_public_id::uuid)
+FOR NO KEY UPDATE OF c;
 
 -- name: lock_guest_cart(public_id)^
 -- Lock the cart of a guest and return it; a cart that has a user is not a guest's.
@@ -292,6 +247,7 @@ FOR NO KEY UPDATE OF c;
 
 -- name: merge_cart_items(source_id, target_id)!
 -- Move the lines of one locked cart into another, sums capped at what a line holds, and mark the first merged.
+-- Locks: the lines of both carts, in carts that are locked already, then the first cart.
 WITH moved AS (
     DELETE FROM store.cart_items AS ci
     WHERE ci.cart_id = :source_id::bigint
@@ -316,45 +272,26 @@ SET
     updated_at = greatest(now(), c.updated_at + interval '1 microsecond')
 WHERE c.id = :source_id::bigint;
 
--- name: remove_cart_item(cart_id, product_id, scope, scope_user_id, scope_public_id)^
--- Remove one line of a cart.
--- row: CartRemovalVerdict
+-- name: remove_cart_item(cart_id, product_id, scope, scope_user_id, scope_public_id)!
+-- Remove the line of a product from a locked cart.
 -- null: scope_user_id, scope_public_id
--- Locks: the cart FOR NO KEY UPDATE.
-WITH cart AS (
-    SELECT
-        c.id,
-        c.status
-    FROM store.carts AS c
-    WHERE
-        c.id = :cart_id::bigint
-        AND store.in_scope(c.user_id, c.public_id, :scope::text, :scope_user_id::bigint, :scope_public_id::uuid)
-    FOR NO KEY UPDATE OF c
-),
-
-removed AS (
-    DELETE FROM store.cart_items AS ci
-    USING cart
-    WHERE
-        ci.cart_id = cart.id
-        AND cart.status = 'open'
-        AND ci.product_id = :product_id::bigint
-    RETURNING ci.cart_id
-),
-
-touched AS (
+-- Locks: the lines, in a cart that lock_cart has locked in a statement before: this one then sees every line committed until now.
+WITH touched AS (
     UPDATE store.carts AS c
     SET
         updated_at = greatest(now(), c.updated_at + interval '1 microsecond'),
         expires_at = greatest(now() + interval '30 days', c.expires_at)
-    FROM (SELECT DISTINCT r.cart_id FROM removed AS r) AS t
-    WHERE c.id = t.cart_id
+    WHERE
+        c.id = :cart_id::bigint
+        AND store.in_scope(c.user_id, c.public_id, :scope::text, :scope_user_id::bigint, :scope_public_id::uuid)
+    RETURNING c.id
 )
 
-SELECT
-    cart.status AS cart_status,
-    (SELECT count(*) FROM removed) AS removed
-FROM cart;
+DELETE FROM store.cart_items AS ci
+USING touched
+WHERE
+    ci.cart_id = touched.id
+    AND ci.product_id = :product_id::bigint;
 
 -- name: set_cart_item(cart_id, product_id, quantity, scope, scope_user_id, scope_public_id)^
 -- Set how many units of a product a cart holds.

@@ -3,8 +3,10 @@
 -- every filter bound (a filter that is off is bound to a value that lets all pass).
 
 -- name: create_products(skus, names, descriptions, prices, currencies, actives, on_hands)
--- Create these products with their stock, in the order given.
+-- Create these products with their stock and return them in the order given. Inserted in ascending upper(sku), as imports are,
+-- so that two batches wait for each other and do not deadlock.
 -- row: Product
+-- Locks: the new rows.
 WITH given AS (
     SELECT
         n.sku,
@@ -36,7 +38,7 @@ created AS (
         g.currency,
         g.is_active
     FROM given AS g
-    ORDER BY g.position ASC
+    ORDER BY upper(g.sku) ASC
     RETURNING id, sku, name, description, price, currency, is_active, created_at, updated_at
 ),
 
@@ -65,27 +67,36 @@ SELECT
 FROM created AS c
 INNER JOIN stocked AS s
     ON s.product_id = c.id
-ORDER BY c.id ASC;
+INNER JOIN given AS g
+    ON g.sku = c.sku
+ORDER BY g.position ASC;
 
 -- name: delete_product(product_id)!
 -- Delete a product, its inventory and the lines of carts that hold it.
+-- Locks: the product, then by cascade its inventory and the lines of carts that hold it.
 DELETE FROM store.products AS p
 WHERE p.id = :product_id::bigint;
 
 -- name: facet_products(price_from, price_to, min_available, active, price_steps)^
--- Count and divide the first 10,000 products of a listing.
+-- Count and divide up to 10,000 products of a listing; of more than that, any 10,000.
+-- The stock is looked up row by row (LIMIT 1), so that the outer LIMIT stops it: a join would read all of the inventory first.
 -- row: CountedFacets
 WITH matching AS (
     SELECT
         p.price,
-        coalesce(i.on_hand - i.reserved, 0) AS available
+        coalesce(s.available, 0) AS available
     FROM store.products AS p
-    LEFT JOIN store.inventory AS i
-        ON i.product_id = p.id
+    LEFT JOIN LATERAL (
+        SELECT i.on_hand - i.reserved AS available
+        FROM store.inventory AS i
+        WHERE i.product_id = p.id
+        LIMIT 1
+    ) AS s
+        ON true
     WHERE
         p.price BETWEEN :price_from::numeric AND :price_to::numeric
         AND p.is_active = ANY(:active::boolean[])
-        AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+        AND coalesce(s.available, 0) >= :min_available::bigint
     LIMIT 10001
 ),
 
@@ -117,20 +128,26 @@ SELECT
     ) AS price_ranges;
 
 -- name: facet_search(text, price_from, price_to, min_available, active, price_steps)^
--- Count and divide the first 10,000 products of a search.
+-- Count and divide up to 10,000 products of a search; of more than that, any 10,000.
+-- The stock is looked up row by row (LIMIT 1), so that the outer LIMIT stops it: a join would read all of the inventory first.
 -- row: CountedFacets
 WITH matching AS (
     SELECT
         p.price,
-        coalesce(i.on_hand - i.reserved, 0) AS available
+        coalesce(s.available, 0) AS available
     FROM store.products AS p
-    LEFT JOIN store.inventory AS i
-        ON i.product_id = p.id
+    LEFT JOIN LATERAL (
+        SELECT i.on_hand - i.reserved AS available
+        FROM store.inventory AS i
+        WHERE i.product_id = p.id
+        LIMIT 1
+    ) AS s
+        ON true
     WHERE
         p.search @@ websearch_to_tsquery('pg_catalog.simple', :text::text)
         AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
         AND p.is_active = ANY(:active::boolean[])
-        AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+        AND coalesce(s.available, 0) >= :min_available::bigint
     LIMIT 10001
 ),
 
@@ -228,6 +245,7 @@ WHERE
 -- name: list_products_by_created_at(after_created_at, after_id, price_from, price_to, min_available, active, page_size)
 -- Return a page of products, oldest first, and one row more when there is a next page.
 -- The first page starts after the extreme of the sort, so that every page is one and the same index scan.
+-- The price is a residual condition (+ 0): in a generic plan its own index would be a rival, and read and sort the whole range.
 -- row: Product
 SELECT
     p.id,
@@ -245,7 +263,7 @@ LEFT JOIN store.inventory AS i
     ON i.product_id = p.id
 WHERE
     (p.created_at, p.id) > (:after_created_at::timestamptz, :after_id::bigint)
-    AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
+    AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric
     AND p.is_active = ANY(:active::boolean[])
     AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
 ORDER BY p.created_at ASC, p.id ASC
@@ -254,6 +272,7 @@ LIMIT least(:page_size::bigint, 200) + 1;
 -- name: list_products_by_created_at_desc(after_created_at, after_id, price_from, price_to, min_available, active, page_size)
 -- Return a page of products, newest first, and one row more when there is a next page.
 -- The first page starts after the extreme of the sort, so that every page is one and the same index scan.
+-- The price is a residual condition (+ 0): in a generic plan its own index would be a rival, and read and sort the whole range.
 -- row: Product
 SELECT
     p.id,
@@ -271,7 +290,7 @@ LEFT JOIN store.inventory AS i
     ON i.product_id = p.id
 WHERE
     (p.created_at, p.id) < (:after_created_at::timestamptz, :after_id::bigint)
-    AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
+    AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric
     AND p.is_active = ANY(:active::boolean[])
     AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
 ORDER BY p.created_at DESC, p.id DESC
@@ -280,6 +299,7 @@ LIMIT least(:page_size::bigint, 200) + 1;
 -- name: list_products_by_name(after_name, after_id, price_from, price_to, min_available, active, page_size)
 -- Return a page of products, A to Z, and one row more when there is a next page.
 -- The first page starts after the extreme of the sort, so that every page is one and the same index scan.
+-- The price is a residual condition (+ 0): in a generic plan its own index would be a rival, and read and sort the whole range.
 -- row: Product
 SELECT
     p.id,
@@ -297,7 +317,7 @@ LEFT JOIN store.inventory AS i
     ON i.product_id = p.id
 WHERE
     (p.name, p.id) > (:after_name::text, :after_id::bigint)
-    AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
+    AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric
     AND p.is_active = ANY(:active::boolean[])
     AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
 ORDER BY p.name ASC, p.id ASC
@@ -306,6 +326,7 @@ LIMIT least(:page_size::bigint, 200) + 1;
 -- name: list_products_by_name_desc(after_name, after_id, price_from, price_to, min_available, active, page_size)
 -- Return a page of products, Z to A, and one row more when there is a next page.
 -- The first page starts after the extreme of the sort, so that every page is one and the same index scan.
+-- The price is a residual condition (+ 0): in a generic plan its own index would be a rival, and read and sort the whole range.
 -- row: Product
 SELECT
     p.id,
@@ -323,7 +344,7 @@ LEFT JOIN store.inventory AS i
     ON i.product_id = p.id
 WHERE
     (p.name, p.id) < (:after_name::text, :after_id::bigint)
-    AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
+    AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric
     AND p.is_active = ANY(:active::boolean[])
     AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
 ORDER BY p.name DESC, p.id DESC
@@ -332,6 +353,7 @@ LIMIT least(:page_size::bigint, 200) + 1;
 -- name: list_products_by_price(after_price, after_id, price_from, price_to, min_available, active, page_size)
 -- Return a page of products, cheapest first, and one row more when there is a next page.
 -- The first page starts after the extreme of the sort, so that every page is one and the same index scan.
+-- Amounts are compared as they stand, whatever their currency.
 -- row: Product
 SELECT
     p.id,
@@ -358,6 +380,7 @@ LIMIT least(:page_size::bigint, 200) + 1;
 -- name: list_products_by_price_desc(after_price, after_id, price_from, price_to, min_available, active, page_size)
 -- Return a page of products, dearest first, and one row more when there is a next page.
 -- The first page starts after the extreme of the sort, so that every page is one and the same index scan.
+-- Amounts are compared as they stand, whatever their currency.
 -- row: Product
 SELECT
     p.id,
@@ -382,8 +405,38 @@ ORDER BY p.price DESC, p.id DESC
 LIMIT least(:page_size::bigint, 200) + 1;
 
 -- name: search_products(text, price_from, price_to, min_available, active, page_size)
--- Return the products that match the words best, at most 200; the words are read as a web search is.
+-- Return the products that match the words best, at most 200; the words are read as a web search is. Of more than 10,000
+-- matches any 10,000 are ranked.
 -- row: Product
+WITH matching AS (
+    SELECT
+        p.id,
+        ts_rank(p.search, websearch_to_tsquery('pg_catalog.simple', :text::text)) AS relevance
+    FROM store.products AS p
+    LEFT JOIN LATERAL (
+        SELECT i.on_hand - i.reserved AS available
+        FROM store.inventory AS i
+        WHERE i.product_id = p.id
+        LIMIT 1
+    ) AS s
+        ON true
+    WHERE
+        p.search @@ websearch_to_tsquery('pg_catalog.simple', :text::text)
+        AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric
+        AND p.is_active = ANY(:active::boolean[])
+        AND coalesce(s.available, 0) >= :min_available::bigint
+    LIMIT 10000
+),
+
+best AS (
+    SELECT
+        m.id,
+        m.relevance
+    FROM matching AS m
+    ORDER BY m.relevance DESC, m.id ASC
+    LIMIT least(:page_size::bigint, 200)
+)
+
 SELECT
     p.id,
     p.sku,
@@ -395,21 +448,18 @@ SELECT
     coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
     p.created_at,
     p.updated_at
-FROM store.products AS p
+FROM best AS b
+INNER JOIN store.products AS p
+    ON p.id = b.id
 LEFT JOIN store.inventory AS i
     ON i.product_id = p.id
-WHERE
-    p.search @@ websearch_to_tsquery('pg_catalog.simple', :text::text)
-    AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
-    AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
-ORDER BY ts_rank(p.search, websearch_to_tsquery('pg_catalog.simple', :text::text)) DESC, p.id ASC
-LIMIT least(:page_size::bigint, 200);
+ORDER BY b.relevance DESC, p.id ASC;
 
 -- name: update_product(product_id, sku, name, set_description, description, price, is_active, expected_updated_at)^
 -- Change what is given and keep the rest; nothing when the row is not as old as expected.
 -- row: Product
 -- null: sku, name, description, price, is_active, expected_updated_at
+-- Locks: the product.
 UPDATE store.products AS p
 SET
     sku = coalesce(:sku::text, p.sku),

@@ -1,6 +1,7 @@
 -- What the demonstration asks before it writes, and how it cleans up. Its rows
--- are told by their names: the user store-demo marks a database it has filled,
--- and its products have a sku that begins with DEMO-.
+-- are told by their names: the user store-demo, deactivated as nobody can be who
+-- registers, marks a database it has filled; its products have a sku that begins
+-- with DEMO-. Empty carts of guests are nobody's loss and do not count.
 
 -- name: describe_contents()^
 -- Say whether there are rows at all, and whether the demonstration has been here.
@@ -8,13 +9,13 @@
 SELECT
     coalesce(
         (SELECT u.id FROM store.users AS u LIMIT 1),
-        (SELECT p.id FROM store.products AS p LIMIT 1),
-        (SELECT c.id FROM store.carts AS c LIMIT 1)
+        (SELECT p.id FROM store.products AS p LIMIT 1)
     ) IS NOT NULL AS has_rows,
-    (SELECT count(*) FROM store.users AS u WHERE lower(u.username) = 'store-demo') = 1 AS is_demo;
+    (SELECT count(*) FROM store.users AS u WHERE lower(u.username) = 'store-demo' AND NOT u.is_active) = 1 AS is_demo;
 
 -- name: remove_demo_products()!
 -- Delete the sample catalog, its inventory and the lines of carts that hold it.
+-- Locks: the products, then by cascade their inventory and the lines of carts that hold them.
 DELETE FROM store.products AS p
 WHERE
     upper(p.sku) >= 'DEMO-'
@@ -22,5 +23,6 @@ WHERE
 
 -- name: remove_demo_users()!
 -- Delete the users of the demonstration and their carts.
+-- Locks: the users, then by cascade their carts and lines.
 DELETE FROM store.users AS u
 WHERE lower(u.username) IN ('store-demo', 'store-demo-ada');

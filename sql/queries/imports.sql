@@ -5,6 +5,7 @@
 
 -- name: clear_product_import(import_id)!
 -- Delete the staged rows of an import.
+-- Locks: the staged rows.
 DELETE FROM store.product_imports AS s
 WHERE s.import_id = :import_id::uuid;
 
@@ -34,6 +35,7 @@ COPY (
 
 -- name: drop_import_lines(import_id, lines)!
 -- Take these lines out of an import.
+-- Locks: the staged rows.
 DELETE FROM store.product_imports AS s
 WHERE
     s.import_id = :import_id::uuid
@@ -177,4 +179,5 @@ FULL JOIN merged AS m
 -- Make the rest of this transaction plan by indexes, whatever the planner believes of the staged rows, and wait for locks.
 SELECT
     set_config('enable_seqscan', 'off', true) AS enable_seqscan,
+    set_config('enable_bitmapscan', 'off', true) AS enable_bitmapscan,
     set_config('lock_timeout', '30s', true) AS lock_timeout;

@@ -3,20 +3,46 @@
 -- row that somebody owns carry the scope of the caller behind the primary key.
 
 -- name: create_users(usernames, emails, password_hashes)
--- Create these users, in the order given.
+-- Create these users and return them in the order given. Inserted in ascending lower(username), so that two batches wait for each
+-- other and do not deadlock.
 -- row: User
-INSERT INTO store.users (username, email, password_hash)
+-- Locks: the new rows.
+WITH given AS (
+    SELECT
+        n.username,
+        n.email,
+        n.password_hash,
+        n.position
+    FROM unnest(:usernames::text[], :emails::text[], :password_hashes::text[])
+        WITH ORDINALITY AS n (username, email, password_hash, position)
+),
+
+created AS (
+    INSERT INTO store.users (username, email, password_hash)
+    SELECT
+        g.username,
+        g.email,
+        g.password_hash
+    FROM given AS g
+    ORDER BY lower(g.username COLLATE "C") ASC
+    RETURNING id, username, email, is_active, created_at, updated_at
+)
+
 SELECT
-    n.username,
-    n.email,
-    n.password_hash
-FROM unnest(:usernames::text[], :emails::text[], :password_hashes::text[])
-    WITH ORDINALITY AS n (username, email, password_hash, position)
-ORDER BY n.position ASC
-RETURNING id, username, email, is_active, created_at, updated_at;
+    c.id,
+    c.username,
+    c.email,
+    c.is_active,
+    c.created_at,
+    c.updated_at
+FROM created AS c
+INNER JOIN given AS g
+    ON g.username = c.username
+ORDER BY g.position ASC;
 
 -- name: delete_user(user_id)!
 -- Delete a user and, by cascade, their carts.
+-- Locks: the user, then by cascade their carts and lines.
 DELETE FROM store.users AS u
 WHERE u.id = :user_id::bigint;
 
@@ -107,9 +133,19 @@ WHERE u.id > :after_id::bigint
 ORDER BY u.id ASC
 LIMIT least(:page_size::bigint, 200) + 1;
 
+-- name: rehash_password(user_id, password_hash, expected_updated_at)!
+-- Replace the hash of a password by a stronger one of the same password, unless the user was changed since it was verified.
+-- Locks: the user.
+UPDATE store.users AS u
+SET password_hash = :password_hash::text
+WHERE
+    u.id = :user_id::bigint
+    AND u.updated_at = :expected_updated_at::timestamptz;
+
 -- name: set_password_hash(user_id, password_hash, scope, scope_user_id)!
 -- Replace the password hash of a user.
 -- null: scope_user_id
+-- Locks: the user.
 UPDATE store.users AS u
 SET
     password_hash = :password_hash::text,
@@ -122,6 +158,7 @@ WHERE
 -- Change what is given and keep the rest; nothing when the row is not as old as expected.
 -- row: User
 -- null: username, email, is_active, expected_updated_at, scope_user_id
+-- Locks: the user.
 UPDATE store.users AS u
 SET
     username = coalesce(:username::text, u.username),

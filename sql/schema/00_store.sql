@@ -21,6 +21,7 @@ CREATE FUNCTION store.minor_units(currency text) RETURNS integer
             'RWF', 'UGX', 'UYI', 'VND', 'VUV', 'XAF', 'XOF', 'XPF'
         ) THEN 0
         WHEN currency IN ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') THEN 3
+        WHEN currency IN ('CLF', 'UYW') THEN 4
         ELSE 2
     END;
 

@@ -12,7 +12,9 @@ CREATE TABLE store.users (
     updated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT users_email_canonical CHECK (email ~ '^[!-?\[-~]+@[a-z0-9-]+(\.[a-z0-9-]+)*$'),
     CONSTRAINT users_email_length CHECK (length(email) BETWEEN 3 AND 254),
-    CONSTRAINT users_password_hash_is_hash CHECK (password_hash ~ '^\$[!-~]*$' AND length(password_hash) BETWEEN 20 AND 512),
+    CONSTRAINT users_password_hash_is_hash CHECK (
+        password_hash ~ '^\$[a-z0-9-]+\$[!-~]+$' AND length(password_hash) BETWEEN 20 AND 512
+    ),
     CONSTRAINT users_timestamps_bounded CHECK (
         created_at >= '2000-01-01 00:00:00+00' AND created_at < '2200-01-01 00:00:00+00'
         AND updated_at >= '2000-01-01 00:00:00+00' AND updated_at < '2200-01-01 00:00:00+00'
@@ -27,12 +29,12 @@ CREATE UNIQUE INDEX users_username_key ON store.users (lower(username));
 COMMENT ON TABLE store.users IS 'People who can log in.';
 COMMENT ON COLUMN store.users.username IS 'ASCII letters, digits, dot, underscore, dash; unique without regard to case.';
 COMMENT ON COLUMN store.users.email IS 'Canonical: NFKC, ASCII, lower case; a domain outside ASCII in its xn-- form.';
-COMMENT ON COLUMN store.users.password_hash IS 'A hash in the $…$ notation; a plain password is refused. Readable only through store.credentials().';
+COMMENT ON COLUMN store.users.password_hash IS 'A hash in the $name$… notation; a plain password is refused. Readable only through store.credentials().';
 COMMENT ON COLUMN store.users.is_active IS 'False: may not log in. The row and its history stay.';
 
 -- SECURITY DEFINER, because no role may SELECT the column itself.
 CREATE FUNCTION store.credentials(login text) RETURNS TABLE (user_id bigint, password_hash text)
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
     SET search_path = pg_catalog, store, pg_temp
     AS $$
         SELECT u.id, u.password_hash

@@ -20,6 +20,8 @@ def main() -> int:
             raise
         sys.stderr.write(f"store: {_distribution.missing_extra('cli', 'the command line')}\n")
         return 2
+    except KeyboardInterrupt:
+        return 130
     return run()
 
 

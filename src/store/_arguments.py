@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from store.errors import InvalidInput, NotFound
 from store.models import MAX_MANY
@@ -34,13 +35,28 @@ def checked(field: str, kind: Any, value: Any) -> Any:
     raise InvalidInput(message, field=where)
 
 
-def several(field: str, kind: Any, values: Iterable[Any]) -> list[Any]:
+def changes(kind: type[BaseModel], update: object) -> dict[str, Any]:
+    """
+    Return the fields that were set, validated anew: no subclass and no unvalidated instance brings another one in.
+    """
+    if not isinstance(update, kind):
+        message = f"update: must be a {kind.__name__}"
+        raise InvalidInput(message, field="update")
+    given = {name: vars(update).get(name) for name in update.model_fields_set}
+    validated: BaseModel = checked("update", kind, given)
+    return validated.model_dump(exclude_unset=True)
+
+
+def several(field: str, kind: Any, values: Any) -> list[Any]:
     """
     Return a list of checked values, at most 10,000.
     """
-    given = list(values)
+    if not hasattr(values, "__iter__"):
+        message = f"{field}: must be several, as in a list"
+        raise InvalidInput(message, field=field)
+    given: list[Any] = list(islice(values, MAX_MANY + 1))
     if len(given) > MAX_MANY:
-        message = f"{field}: at most {MAX_MANY} at a time, not {len(given)}"
+        message = f"{field}: at most {MAX_MANY} at a time"
         raise InvalidInput(message, field=field)
     return [checked(field, kind, value) for value in given]
 

@@ -131,16 +131,18 @@ def _parse(variable: str, url: str) -> dict[str, Any]:
             f"{variable} must begin with postgresql://, postgres:// or embedded:, or be libpq keywords (host=... dbname=...)"
         )
     try:
-        found = conninfo.conninfo_to_dict(url)
+        found: dict[str, Any] | None = dict(conninfo.conninfo_to_dict(url))
         if scheme:
             _ = urlsplit(url).port
     except (psycopg.Error, ValueError):
         found = None
+    if found and any("@" in str(found.get(part) or "") for part in ("host", "port", "dbname", "user")):
+        found = None  # an @ or / of a password that was not encoded: what stands behind it would be printed as the address
     if found is None:
         raise SettingsError(
             f"{variable} is malformed: check brackets, port, and that special characters of the password are percent-encoded"
         )
-    return dict(found)
+    return found
 
 
 def _options(settings: Settings, *, read_only: bool, server_version: int | None) -> list[str]:

@@ -45,7 +45,7 @@ def decode(listing: str, kind: Any, cursor: str) -> tuple[Any, int]:
 
 
 def _read(cursor: object) -> tuple[Any, Any, Any] | None:
-    if not isinstance(cursor, str) or not cursor.isascii() or len(cursor) > _MAX_LENGTH:
+    if type(cursor) is not str or not cursor.isascii() or len(cursor) > _MAX_LENGTH:
         return None
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
@@ -53,7 +53,7 @@ def _read(cursor: object) -> tuple[Any, Any, Any] | None:
         if _checksum(body) != raw[:_CHECKSUM]:
             return None
         listing, key, row_id = json.loads(body)
-    except (binascii.Error, ValueError, TypeError):
+    except (binascii.Error, ValueError, TypeError, RecursionError):
         return None
     return listing, key, row_id
 

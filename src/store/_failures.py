@@ -14,8 +14,13 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from store import errors
-from store.errors import DatabaseError, InvalidInput, StoreError, Unavailable
+from store.errors import DatabaseError, InvalidInput, PermissionDenied, StoreError, Unavailable
 
+_SAFE = frozenset({"08", "25", "40", "42", "53", "55", "57"})  # classes whose messages hold no value of a row
+# The server ended the transaction and said so before it closed. 57P01 comes only from a backend that has not begun to commit;
+# one that waits for a standby says nothing.
+_ROLLED_BACK = frozenset({"25P03", "25P04", "57P01"})
+_REFUSED = ("password", "fe_sendauth", "not permitted to log in", "no pg_hba.conf entry", "authentication method requirement")
 _REASONS = {
     "password authentication failed": "the password or the user is wrong",
     "no password supplied": "a password is needed",
@@ -89,13 +94,21 @@ def _of_client(error: psycopg.Error, query: str | None) -> StoreError:
     return DatabaseError(f"the driver refused the statement{where}")
 
 
-def connect_failure(error: psycopg.Error, where: str) -> Unavailable:
+def connect_failure(error: psycopg.Error, where: str) -> StoreError:
     """
     Return the error for a connection that could not be made: where to, and the reason in words that hold no secret.
     """
     text = str(error).lower()
     reason = next((reason for words, reason in _REASONS.items() if words in text), "it could not be reached")
-    return Unavailable(f"no connection to PostgreSQL at {where}: {reason}", sqlstate=error.sqlstate)
+    kind = PermissionDenied if any(words in text for words in _REFUSED) else Unavailable
+    return kind(f"no connection to PostgreSQL at {where}: {reason}", sqlstate=error.sqlstate)
+
+
+def is_unknown(error: StoreError, connection: psycopg.BaseConnection[Any]) -> bool:
+    """
+    Whether the connection went away with the answer, so that nobody but the database knows what was stored.
+    """
+    return connection.closed and error.sqlstate not in _ROLLED_BACK
 
 
 def refuse_lost(connection: psycopg.BaseConnection[Any]) -> None:

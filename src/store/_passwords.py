@@ -7,6 +7,7 @@ against a hash of nobody's password where there is none.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
@@ -40,39 +41,50 @@ def make_hash(password: object) -> str:
     if not isinstance(password, str) or not MIN_LENGTH <= len(password) <= MAX_LENGTH or not _is_text(password):
         message = f"password: must be text of {MIN_LENGTH} to {MAX_LENGTH} characters"
         raise InvalidInput(message, field="password")
-    return _hasher().hash(password)
+    return _hasher()[0].hash(password)
 
 
 def verify(expected: str | None, password: object) -> Verdict:
     """
-    Return whether this is the password behind a hash; always as slow as one verification, also for no hash.
+    Return whether this is the password behind a hash; always as slow as one verification with today's parameters.
+
+    Raises InvalidInput for what is no text.
     """
     from argon2.exceptions import Argon2Error, InvalidHashError  # the extra may be absent
 
-    is_usable = isinstance(password, str) and len(password) <= MAX_LENGTH and _is_text(password)
-    given = password if isinstance(password, str) and is_usable else ""
-    hasher = _hasher()
+    if not isinstance(password, str):
+        message = "password: must be text"
+        raise InvalidInput(message, field="password")
+    is_usable = len(password) <= MAX_LENGTH and _is_text(password)
+    given = password if is_usable else ""
+    hasher, nobodys_hash = _hasher()
+    is_right = is_current = False
     try:
-        hasher.verify(expected or _nobodys_hash(), given)
+        is_current = expected is not None and not hasher.check_needs_rehash(expected)
+        hasher.verify(expected or nobodys_hash, given)
+        is_right = expected is not None and is_usable
     except (Argon2Error, InvalidHashError):
+        is_right = False
+    if not is_right:
+        if expected is not None and not is_current:
+            # Another kind of hash, or weaker parameters, answers sooner: that would tell that this login exists.
+            with suppress(Argon2Error):
+                hasher.verify(nobodys_hash, given)
         return Verdict(is_right=False)
-    if expected is None or not is_usable:
-        return Verdict(is_right=False)
-    return Verdict(is_right=True, new_hash=hasher.hash(given) if hasher.check_needs_rehash(expected) else None)
+    return Verdict(is_right=True, new_hash=None if is_current else hasher.hash(given))
 
 
 @cache
-def _hasher() -> PasswordHasher:
+def _hasher() -> tuple[PasswordHasher, str]:
+    """
+    Return the hasher and the hash that stands in for users who do not exist, made together: no login is the first to wait.
+    """
     try:
         from argon2 import PasswordHasher  # the extra may be absent
     except ImportError:
         raise missing_extra("auth", "registering and authenticating users") from None
-    return PasswordHasher()
-
-
-@cache
-def _nobodys_hash() -> str:
-    return _hasher().hash("nobody has this password")
+    hasher = PasswordHasher()
+    return hasher, hasher.hash("nobody has this password")
 
 
 def _is_text(password: str) -> bool:

@@ -43,5 +43,5 @@ def as_tuples(name: str, names: Sequence[str], rows: Iterable[Sequence[Any]]) ->
 
 @lru_cache(maxsize=1024)
 def _tuple_type(name: str, names: tuple[str, ...]) -> Any:
-    title = "".join(part.title() for part in name.split("_"))
+    title = "".join(part.title() for part in name.split("_")) + "Row"
     return namedtuple(title, names, rename=True)  # noqa: PYI024  # pyright: ignore[reportUntypedNamedTuple]  # known at run time only

@@ -32,7 +32,8 @@ _FROM = ("Bath", "Bergen", "Delft", "Lyon", "Porto", "Siena", "Ghent", "Krakow",
 
 class DatabaseInUse(StoreError):
     """
-    This database holds rows that are not the demonstration's: point DATABASE_URL at an empty one.
+    This database holds users or products that are not the demonstration's: point DATABASE_URL at an empty one
+    (`store embedded use DIR` in another folder, or `store embedded remove` when nothing in it is needed).
     """
 
 
@@ -40,12 +41,13 @@ def prepare(store: Store) -> None:
     """
     Mark the database as the demonstration's. Raises DatabaseInUse when it belongs to somebody else.
     """
-    with store.session() as session:
-        found = session.one(Contents, queries.demo.describe_contents)
+    with store.transaction() as tx:
+        found = tx.one(Contents, queries.demo.describe_contents)
         if found.has_rows and not found.is_demo:
             raise DatabaseInUse
         if not found.is_demo:
-            session.users.create(NewUser(username=MARK, email="store@demo.example", password_hash=_NO_LOGIN))
+            mark = tx.users.create(NewUser(username=MARK, email="store@demo.example", password_hash=_NO_LOGIN))
+            tx.users.deactivate(mark.id)
 
 
 def load(store: Store, on_rows: Callable[[int], object]) -> ImportReport:

@@ -13,10 +13,10 @@ from typing import Any, Literal
 import psycopg
 from psycopg import pq
 
-from store import _connection, _distribution, _files, migrate
+from store import _connection, _distribution, _files, embedded, migrate
 from store._sync.queries import queries
 from store._sync.store import Store
-from store.errors import SettingsError, StoreError, Unavailable
+from store.errors import StoreError, Unavailable
 from store.settings import Settings
 
 Outcome = Literal["ok", "warning", "wrong", "unreachable"]
@@ -42,20 +42,21 @@ def examine(database_url: str | None = None) -> Iterator[Finding]:
     yield from _program()
     try:
         settings = Settings.load(database_url=database_url)
+        yield Finding("settings", "ok", _shown(settings))
+        own = _connection.embedded_address(settings)
+        if own is not None and not embedded.status(own.directory).running:
+            way_out = "it is started by the commands that need it, or by `store embedded start`"
+            yield Finding("embedded server", "unreachable", f"{own.directory}: not running; {way_out}")
+            return
         where = _connection.address(settings)
-    except SettingsError as error:
+    except StoreError as error:
         yield Finding("settings", "wrong", str(error))
         return
-    except StoreError as error:
-        yield Finding("embedded server", "unreachable", str(error))
-        return
-    yield Finding("settings", "ok", _shown(settings))
     yield Finding("address", "ok", _connection.describe(where))
     try:
-        connection = migrate.connector(settings, read_only=True)()
-        with connection:
+        with migrate.connector(settings, read_only=True, migrate=False)() as connection:
             yield from _server(connection)
-        yield from _transport(settings, where)
+            yield _transport(connection, settings, where)
         yield from _schema(settings)
         yield _attempt("store", lambda: _verbs(settings))
     except Unavailable as error:
@@ -116,19 +117,15 @@ def _server(connection: psycopg.Connection[Any]) -> Iterator[Finding]:
         yield Finding("standby", "warning", "this server is a standby: only read-only stores can use it")
 
 
-def _transport(settings: Settings, where: dict[str, Any]) -> Iterator[Finding]:
+def _transport(connection: psycopg.Connection[Any], settings: Settings, where: dict[str, Any]) -> Finding:
     if _connection.is_local(where, settings.pg_host):
-        yield Finding("transport", "ok", "Unix socket or loopback: no network in between")
-        return
-    with migrate.connector(settings, read_only=True)() as connection:
-        secure = connection.pgconn.ssl_in_use
-        mode = _connection.keywords(settings, where).get("sslmode", "libpq's default")
-    if not secure:
-        yield Finding("transport", "wrong", f"not encrypted (sslmode {mode}): set sslmode=verify-full in DATABASE_URL")
-    elif mode != "verify-full":
-        yield Finding("transport", "warning", f"encrypted, but sslmode {mode} does not verify who answers: use verify-full")
-    else:
-        yield Finding("transport", "ok", "encrypted and verified")
+        return Finding("transport", "ok", "Unix socket or loopback: no network in between")
+    mode = _connection.keywords(settings, where).get("sslmode", "libpq's default")
+    if not connection.pgconn.ssl_in_use:
+        return Finding("transport", "wrong", f"not encrypted (sslmode {mode}): set sslmode=verify-full in DATABASE_URL")
+    if mode != "verify-full":
+        return Finding("transport", "warning", f"encrypted, but sslmode {mode} does not verify who answers: use verify-full")
+    return Finding("transport", "ok", "encrypted and verified")
 
 
 def _schema(settings: Settings) -> Iterator[Finding]:

@@ -177,7 +177,7 @@ class SettingsError(StoreError):
 
 class Unavailable(StoreError):
     """
-    PostgreSQL cannot be reached, or the connection was lost before COMMIT: nothing was stored.
+    PostgreSQL cannot be reached, or the connection was lost before anything was to be stored.
     """
 
     retryable = True
@@ -308,7 +308,10 @@ _RULES: dict[str, tuple[str, str]] = {
     "products_timestamps_bounded": ("timestamp", "between the years 2000 and 2200"),
     "users_email_canonical": ("email", "lower-case ASCII with one @ and a domain"),
     "users_email_length": ("email", "3 to 254 characters"),
-    "users_password_hash_is_hash": ("password_hash", "a hash in the $...$ notation of 20 to 512 characters, not a password"),
+    "users_password_hash_is_hash": (
+        "password_hash",
+        "a hash in the $name$... notation of 20 to 512 characters, not a password",
+    ),
     "users_timestamps_bounded": ("timestamp", "between the years 2000 and 2200"),
     "users_username_characters": ("username", "ASCII letters, digits, dot, underscore, dash; the first a letter or digit"),
     "users_username_length": ("username", "3 to 64 characters"),

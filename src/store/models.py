@@ -76,9 +76,6 @@ def canonical_email(address: str) -> str:
     Two spellings that a reader takes for one (full-width, decomposed, capital) become one. A domain outside ASCII is refused
     rather than converted: conversions disagree on letters like ß, and a guess would name another domain.
     """
-    if len(address) > 1000:
-        msg = "must have 3 to 254 characters"
-        raise ValueError(msg)
     text = unicodedata.normalize("NFKC", address).lower()
     local, _, domain = text.rpartition("@")
     if not domain.isascii():
@@ -122,8 +119,9 @@ def _exact_amount(value: Any) -> Decimal:
 
 
 def _is_hash(secret: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"\$[!-~]{19,511}", secret.get_secret_value()):
-        msg = "must be a hash in the $...$ notation of 20 to 512 characters, not a password"
+    found = secret.get_secret_value()
+    if not re.fullmatch(r"\$[a-z0-9-]+\$[!-~]+", found) or not 20 <= len(found) <= 512:
+        msg = "must be a hash in the $name$... notation of 20 to 512 characters, not a password"
         raise ValueError(msg)
     return secret
 
@@ -138,7 +136,7 @@ Flag = Annotated[bool, Field(strict=True)]
 Money = Annotated[Decimal, BeforeValidator(_exact_amount)]
 Text = Annotated[str, Field(strict=True, max_length=10_000), AfterValidator(_storable)]
 Username = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{2,63}$")]
-Email = Annotated[str, Field(strict=True), AfterValidator(_storable), AfterValidator(canonical_email)]
+Email = Annotated[str, Field(strict=True, max_length=1000), AfterValidator(_storable), AfterValidator(canonical_email)]
 PasswordHash = Annotated[SecretStr, AfterValidator(_is_hash)]
 Sku = Annotated[str, Field(strict=True, max_length=64, pattern=r"^[!-~]([ -~]*[!-~])?$")]
 Name = Annotated[str, Field(strict=True, min_length=1, max_length=255), AfterValidator(_storable), AfterValidator(_not_blank)]
@@ -163,10 +161,18 @@ class Dto(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
 
+class Input(Dto):
+    """
+    What a caller gives. Validated anew by the verb, so that no subclass or unvalidated instance brings in another field.
+    """
+
+    model_config = ConfigDict(revalidate_instances="always")
+
+
 # --- users -----------------------------------------------------------------------------------------------------------
 
 
-class NewUser(Dto):
+class NewUser(Input):
     """
     A user to be created. The hash is made by the caller, or by `users.register` from a password.
     """
@@ -209,7 +215,7 @@ class Credentials(User):
 # --- catalog and inventory -------------------------------------------------------------------------------------------
 
 
-class NewProduct(Dto):
+class NewProduct(Input):
     """
     A product to be created, with its first stock. Without a currency it is priced in STORE_CURRENCY.
     """
@@ -367,15 +373,6 @@ class CartItemVerdict(Dto):
     is_same_currency: bool | None
     quantity: int | None
     added_at: AwareDatetime | None
-
-
-class CartRemovalVerdict(Dto):
-    """
-    What a statement that removes lines found.
-    """
-
-    cart_status: CartStatus
-    removed: Count
 
 
 class LockedCart(Dto):

@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     pool_max_idle: float = Field(default=300.0, ge=10, validation_alias="STORE_POOL_MAX_IDLE")
 
     statement_timeout_ms: Milliseconds = Field(default=5_000, validation_alias="STORE_STATEMENT_TIMEOUT_MS")
-    lock_timeout_ms: Milliseconds = Field(default=1_000, validation_alias="STORE_LOCK_TIMEOUT_MS")
+    lock_timeout_ms: Milliseconds = Field(default=2_000, validation_alias="STORE_LOCK_TIMEOUT_MS")
     idle_timeout_ms: Milliseconds = Field(default=10_000, validation_alias="STORE_IDLE_TIMEOUT_MS")
     transaction_timeout_ms: Milliseconds = Field(default=15_000, validation_alias="STORE_TRANSACTION_TIMEOUT_MS")
     slow_query_ms: Milliseconds = Field(default=250, validation_alias="STORE_SLOW_QUERY_MS")
@@ -81,6 +81,8 @@ class Settings(BaseSettings):
             return cls(**given)  # type: ignore[arg-type]  # pydantic-settings takes aliases as keywords
         except ValidationError as error:
             message = _explain(error)
+        except (OSError, UnicodeError):
+            message = ".env cannot be read: it must be a file of UTF-8 text"
         raise SettingsError(message)
 
     @property

@@ -16,7 +16,6 @@ from store.models import (
     CartItem,
     CartItemVerdict,
     CartLine,
-    CartRemovalVerdict,
     Id,
     LockedCart,
     PublicId,
@@ -52,8 +51,9 @@ class AsyncCartLines:
         Remove every line and return how many there were. Raises NotFound, CartClosed. Locks the cart.
         """
         cart_id = checked("cart_id", Id, cart_id)
-        verdict = await self._runner.one_or_none(CartRemovalVerdict, queries.carts.clear_cart, cart_id=cart_id)
-        return _removed(verdict, cart_id)
+        async with self._runner.transaction() as tx:
+            await _lock(tx, cart_id)
+            return await tx.affected(queries.carts.clear_cart_items, cart_id=cart_id)
 
     async def get(self, cart_id: int) -> Cart:
         """
@@ -73,10 +73,9 @@ class AsyncCartLines:
         Remove the line of a product; False when there was none. Raises NotFound, CartClosed. Locks the cart.
         """
         cart_id, product_id = checked("cart_id", Id, cart_id), checked("product_id", Id, product_id)
-        verdict = await self._runner.one_or_none(
-            CartRemovalVerdict, queries.carts.remove_cart_item, cart_id=cart_id, product_id=product_id
-        )
-        return _removed(verdict, cart_id) > 0
+        async with self._runner.transaction() as tx:
+            await _lock(tx, cart_id)
+            return await tx.affected(queries.carts.remove_cart_item, cart_id=cart_id, product_id=product_id) > 0
 
     async def set_quantity(self, cart_id: int, *, product_id: int, quantity: int) -> CartItem:
         """
@@ -136,12 +135,13 @@ class AsyncCarts(AsyncCartLines):
         Return the open cart of a user, created or renewed as needed; callers at once get the same one. Raises NotFound.
         """
         user_id = checked("user_id", Id, user_id)
-        return await self._runner.one(
-            Cart,
+        cart = await self._runner.one(
+            LockedCart,
             queries.carts.get_or_create_cart,
             user_id=user_id,
             currency=self._runner.runtime.settings.currency,
         )
+        return await self.get(cart.id)
 
     async def merge(self, public_id: UUID, *, user_id: int) -> Cart:
         """
@@ -190,13 +190,16 @@ def _refusal(found: CartItemVerdict | None, cart_id: int, product_id: int) -> Ex
     return CurrencyMismatch(f"product {product_id} is sold in another currency than cart {cart_id}")
 
 
-def _removed(verdict: CartRemovalVerdict | None, cart_id: int) -> int:
-    if verdict is None:
+async def _lock(tx: AsyncRunner, cart_id: int) -> None:
+    """
+    Lock an open cart in a statement of its own: the next one then sees every line that was committed while this one waited.
+    """
+    cart = await tx.one_or_none(LockedCart, queries.carts.lock_cart, cart_id=cart_id)
+    if cart is None:
         message = f"there is no cart {cart_id}"
         raise NotFound(message)
-    if verdict.cart_status != "open":
-        raise _closed(cart_id, verdict.cart_status)
-    return verdict.removed
+    if cart.status != "open":
+        raise _closed(cart_id, cart.status)
 
 
 def _closed(cart_id: int, status: str) -> CartClosed:

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from store._arguments import checked, in_order, several
+from store._arguments import changes, checked, in_order, several
 from store._async.queries import queries
 from store._async.runner import AsyncRunner
 from store._cursors import decode, encode
@@ -241,15 +241,15 @@ class AsyncCatalog(AsyncShopCatalog):
         """
         product_id = checked("product_id", Id, product_id)
         expected = checked("expected_updated_at", Instant | None, expected_updated_at)
-        changes = checked("update", ProductUpdate, update).model_dump(exclude_unset=True)
+        given = changes(ProductUpdate, update)
         unset = {"sku": None, "name": None, "description": None, "price": None, "is_active": None}
         updated = await self._runner.one_or_none(
             Product,
             queries.catalog.update_product,
             product_id=product_id,
             expected_updated_at=expected,
-            set_description="description" in changes,
-            **(unset | changes),
+            set_description="description" in given,
+            **(unset | given),
         )
         if updated is None and expected is not None:
             await self.get(product_id)

@@ -5,6 +5,7 @@ One connection: runs statements, translates refusals, and is the only place that
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -16,9 +17,10 @@ from psycopg.pq import TransactionStatus
 from store import _failures
 from store._async.domains import AsyncDomains
 from store._async.runner import AsyncRunner
+from store._connection import MIN_TRANSACTION_TIMEOUT_VERSION
 from store._queries import Statement
 from store._runtime import EVERYTHING, Runtime, Scope
-from store.errors import CommitUnknown, StoreClosed, StoreError, TransactionAborted, Unavailable, WrongParameters
+from store.errors import CommitUnknown, StoreClosed, StoreError, TransactionAborted, WrongParameters
 
 _log = logging.getLogger("store.query")
 
@@ -28,12 +30,23 @@ class AsyncUnit:
     The state of a borrowed connection that all its sessions share.
     """
 
-    __slots__ = ("connection", "depth", "is_patient")
+    __slots__ = ("connection", "depth", "is_handed_out", "is_patient", "process")
 
     def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
         self.connection: psycopg.AsyncConnection[Any] | None = connection
+        self.process = os.getpid()
         self.depth = 0
         self.is_patient = False
+        self.is_handed_out = False
+
+    def lent(self) -> psycopg.AsyncConnection[Any]:
+        """
+        Return the connection. Raises StoreClosed once it has been given back, and in a child process.
+        """
+        if self.connection is None or self.process != os.getpid():
+            message = "this session has ended and its connection is somebody else's: use it inside its `with` block"
+            raise StoreClosed(message)
+        return self.connection
 
 
 class AsyncSession(AsyncDomains, AsyncRunner):
@@ -56,12 +69,12 @@ class AsyncSession(AsyncDomains, AsyncRunner):
     @property
     def connection(self) -> psycopg.AsyncConnection[Any]:
         """
-        The connection. Raises StoreClosed once it has been given back.
+        The connection itself, for what no verb and no query of a file does. What is set on it is reset when it goes back.
+
+        Raises StoreClosed once it has been given back.
         """
-        if self._unit.connection is None:
-            message = "this session has ended and its connection is somebody else's: use it inside its `with` block"
-            raise StoreClosed(message)
-        return self._unit.connection
+        self._unit.is_handed_out = True
+        return self._unit.lent()
 
     def scoped(self, scope: Scope) -> AsyncSession:
         """
@@ -79,19 +92,27 @@ class AsyncSession(AsyncDomains, AsyncRunner):
         if statement.kind == "copy":
             message = f"{statement.full_name} is a COPY: run it with session.copy()"
             raise WrongParameters(message)
-        if "scope" in statement.parameters:
-            if not parameters.keys().isdisjoint(scope := self.scope.parameters()):
-                message = f"{statement.full_name}: the scope is not the caller's to give"
-                raise WrongParameters(message)
-            parameters = parameters | {name: scope[name] for name in statement.parameters if name in scope}
-        connection = self.connection
+        scope = self.scope.parameters()
+        if not parameters.keys().isdisjoint(scope):
+            message = f"{statement.full_name}: the scope is not the caller's to give"
+            raise WrongParameters(message)
+        parameters = parameters | {name: scope[name] for name in statement.parameters if name in scope}
+        connection = self._unit.lent()
+        _failures.refuse_lost(connection)
+        self._refuse_stray(connection)
         patience = 0 if self._unit.is_patient else self._runtime.patience
         started = time.perf_counter()
-        with (
-            _failures.translated(statement.full_name),
-            self._runtime.watchdog.watching(_failures.descriptor(connection), patience),
-        ):
-            result = await function(connection, **parameters)
+        try:
+            with (
+                _failures.translated(statement.full_name),
+                self._runtime.watchdog.watching(_failures.descriptor(connection), patience),
+            ):
+                result = await function(connection, **parameters)
+        except StoreError as error:
+            if statement.writes and not self._unit.depth and _failures.is_unknown(error, connection):
+                # Outside a transaction the statement is its own COMMIT: sent and not answered.
+                raise CommitUnknown from error
+            raise
         if not self._unit.is_patient:
             self._notice_slow(statement, started, result)
         return result
@@ -115,15 +136,17 @@ class AsyncSession(AsyncDomains, AsyncRunner):
         Run a COPY statement of a .sql file.
         """
         statement = function.statement
+        connection = self._unit.lent()
         with _failures.translated(statement.full_name):
-            async with self.connection.cursor() as cursor, cursor.copy(statement.text) as copy:
+            async with connection.cursor() as cursor, cursor.copy(statement.text) as copy:
                 yield copy
 
     @asynccontextmanager
     async def _unit_of_work(self, *, is_patient: bool) -> AsyncGenerator[None]:
-        await self._control("BEGIN ISOLATION LEVEL READ COMMITTED")
+        # Counted before BEGIN is sent: cancelled while it is on its way, it may still take effect.
         self._unit.depth = 1
         try:
+            await self._control("BEGIN ISOLATION LEVEL READ COMMITTED")
             if is_patient:
                 await self._be_patient()
             yield
@@ -140,9 +163,9 @@ class AsyncSession(AsyncDomains, AsyncRunner):
     async def _savepoint(self) -> AsyncGenerator[None]:
         depth = self._unit.depth
         name = f"unit_{depth}"
-        await self._control(f"SAVEPOINT {name}")
         self._unit.depth = depth + 1
         try:
+            await self._control(f"SAVEPOINT {name}")
             yield
             await self._refuse_unclean(depth + 1, f"ROLLBACK TO {name}")
             await self._control(f"RELEASE {name}")
@@ -156,7 +179,7 @@ class AsyncSession(AsyncDomains, AsyncRunner):
         self._unit.is_patient = True
         await self._control("SET LOCAL statement_timeout = 0")
         await self._control("SET LOCAL idle_in_transaction_session_timeout = '60s'")
-        if self.connection.info.server_version >= 170000:
+        if self._unit.lent().info.server_version >= MIN_TRANSACTION_TIMEOUT_VERSION:
             await self._control("SET LOCAL transaction_timeout = 0")
 
     async def _refuse_unclean(self, depth: int, undo: str) -> None:
@@ -164,7 +187,7 @@ class AsyncSession(AsyncDomains, AsyncRunner):
             message = "transaction blocks were left in another order than they were entered"
             raise StoreError(message)
         # PostgreSQL answers COMMIT of an aborted transaction with ROLLBACK and no error: nobody would know.
-        status = self.connection.info.transaction_status
+        status = self._unit.lent().info.transaction_status
         if status == TransactionStatus.INERROR:
             await self._roll_back(undo)
             raise TransactionAborted
@@ -172,8 +195,13 @@ class AsyncSession(AsyncDomains, AsyncRunner):
             message = "the transaction was ended inside its block: what happened since then was not part of it"
             raise TransactionAborted(message)
 
+    def _refuse_stray(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        if not self._unit.depth and connection.info.transaction_status != TransactionStatus.IDLE:
+            message = "a transaction is open that no transaction() block owns: nothing in it would be stored"
+            raise TransactionAborted(message)
+
     async def _commit(self) -> None:
-        connection = self.connection
+        connection = self._unit.lent()
         _failures.refuse_lost(connection)
         try:
             with (
@@ -181,25 +209,29 @@ class AsyncSession(AsyncDomains, AsyncRunner):
                 self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience),
             ):
                 cursor = await connection.execute("COMMIT", prepare=False)
-        except Unavailable as error:
-            # Sent and not answered: whether it was applied, only the database knows.
-            raise CommitUnknown from error
+        except StoreError as error:
+            if _failures.is_unknown(error, connection):
+                raise CommitUnknown from error
+            raise
         if cursor.statusmessage != "COMMIT":
             raise TransactionAborted
 
     async def _roll_back(self, undo: str) -> None:
         connection = self._unit.connection
-        if connection is None or connection.closed or connection.info.transaction_status == TransactionStatus.IDLE:
+        if connection is None or connection.closed or self._unit.process != os.getpid():
+            return
+        if connection.info.transaction_status == TransactionStatus.IDLE:
             return
         try:
             with self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience):
                 await connection.execute(undo.encode(), prepare=False)
         except psycopg.Error:
-            # The reason for rolling back is on its way to the caller; a connection that cannot even do that is thrown away.
-            await connection.close()
+            # A savepoint may not have been made yet. A connection that cannot even roll back goes, and with it all.
+            if not undo.startswith("ROLLBACK TO"):
+                await connection.close()
 
     async def _control(self, command: str) -> None:
-        connection = self.connection
+        connection = self._unit.lent()
         with (
             _failures.translated(command),
             self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience),

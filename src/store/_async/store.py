@@ -5,14 +5,18 @@ The front door: an open pool of connections with the verbs of every domain.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from store import _connection, _failures, _files, _forks
@@ -31,11 +35,23 @@ from store.errors import (
     SchemaTooOld,
     ServerTooOld,
     StoreClosed,
+    StoreError,
     Unavailable,
 )
 from store.settings import Settings
 
 _log = logging.getLogger("store.pool")
+
+# What DISCARD ALL does, but for the prepared statements; ALL goes back to the start-up options.
+_CLEAN = (
+    "CLOSE ALL",
+    "SET SESSION AUTHORIZATION DEFAULT",
+    "RESET ALL",
+    "UNLISTEN *",
+    "SELECT pg_advisory_unlock_all()",
+    "DISCARD TEMP",
+    "DISCARD SEQUENCES",
+)
 
 _FRESH_SECONDS = 0.5
 _DRAIN_SECONDS = 1.0
@@ -57,7 +73,8 @@ class AsyncStore(AsyncDomains, AsyncRunner):
         self._where: dict[str, Any] = {}
         self._server_version: int | None = None
         self._pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]] | None = None
-        self._busy: set[object] = set()
+        self._holder: ContextVar[object | None] = ContextVar("holder", default=None)
+        self._known_errors = 0
         self._last_used: WeakKeyDictionary[psycopg.AsyncConnection[Any], float] = WeakKeyDictionary()
         self._last_drain = 0.0
 
@@ -87,7 +104,11 @@ class AsyncStore(AsyncDomains, AsyncRunner):
         if self._pool is not None:
             return
         self._runtime = Runtime(self._runtime.settings, Watchdog())
-        await self._probe()
+        try:
+            await self._probe()
+        except BaseException:
+            self._runtime.watchdog.close()
+            raise
         self._pool = self._make_pool()
         await self._pool.open()
         _forks.register(self)
@@ -148,28 +169,27 @@ class AsyncStore(AsyncDomains, AsyncRunner):
         """
         Lend a connection to this task, which may hold no other one.
         """
-        task = acurrent()
-        if task in self._busy:
+        pool, task = self._opened(), acurrent()
+        # By context and by task: a thread of a pool serves many requests, and a child task is not its parent.
+        outer = self._holder.get()
+        if outer is not None and outer == task:
             raise NestedCheckout
-        self._busy.add(task)
+        connection = await self._take(pool)
+        unit = AsyncUnit(connection)
+        self._holder.set(task)
         try:
-            connection = await self._take()
-            unit = AsyncUnit(connection)
-            try:
-                yield AsyncSession(unit, self._runtime, scope)
-            finally:
-                unit.connection = None
-                self._last_used[connection] = time.monotonic()
-                await self._opened().putconn(connection)
+            yield AsyncSession(unit, self._runtime, scope)
         finally:
-            self._busy.discard(task)
+            self._holder.set(outer)
+            unit.connection = None
+            if unit.process == os.getpid():
+                await self._give_back(pool, connection, is_handed_out=unit.is_handed_out)
 
     def forked(self) -> Any:
         """
         Mark the store closed in a child process and return what must not be finalised there.
         """
         inherited, self._pool = self._pool, None
-        self._busy.clear()
         return inherited
 
     def _opened(self) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
@@ -177,24 +197,47 @@ class AsyncStore(AsyncDomains, AsyncRunner):
             raise StoreClosed
         return self._pool
 
-    async def _take(self) -> psycopg.AsyncConnection[Any]:
-        pool = self._opened()
-        failures = pool.get_stats().get("connections_errors", 0)
+    async def _take(self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]]) -> psycopg.AsyncConnection[Any]:
+        cause: Exception
+        failure: StoreError
         try:
             return await pool.getconn()
         except TooManyRequests as error:
-            cause: Exception = error
-            failure: Exception = Overloaded(
-                "too many callers wait for a connection already: shed load, or raise STORE_POOL_SIZE"
-            )
-        except PoolTimeout as error:
             cause = error
-            failure = Overloaded()
-            if pool.get_stats().get("connections_errors", 0) > failures:
-                failure = Unavailable("no connection to PostgreSQL could be made in time")
+            failure = Overloaded("too many callers wait for a connection already: shed load, or raise STORE_POOL_SIZE")
+        except PoolTimeout as error:
+            cause, failure = error, Overloaded()
         except PoolClosed as error:
             cause, failure = error, StoreClosed()
+        if isinstance(failure, Overloaded) and pool.get_stats().get("connections_errors", 0) > self._known_errors:
+            where = _connection.describe(self._where)
+            failure = Unavailable(f"no connection to PostgreSQL at {where} could be made in time")
         raise failure from cause
+
+    async def _give_back(
+        self,
+        pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]],
+        connection: psycopg.AsyncConnection[Any],
+        *,
+        is_handed_out: bool,
+    ) -> None:
+        """
+        Return a connection as it came: what was set on one that its borrower had in hand does not reach the next.
+        """
+        try:
+            if is_handed_out and not connection.closed:
+                if connection.info.transaction_status != TransactionStatus.IDLE:
+                    await connection.rollback()
+                await connection.set_autocommit(True)
+                connection.row_factory = tuple_row
+                with self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience):
+                    for command in _CLEAN:
+                        await connection.execute(command, prepare=False)
+        except psycopg.Error:
+            await connection.close()
+        finally:
+            self._last_used[connection] = time.monotonic()
+            await pool.putconn(connection)
 
     def _make_pool(self) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
         settings = self._runtime.settings
@@ -223,6 +266,8 @@ class AsyncStore(AsyncDomains, AsyncRunner):
         }
 
     async def _configure(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        if self._pool is not None:
+            self._known_errors = self._pool.get_stats().get("connections_errors", 0)
         connection.prepared_max = 2 * len(queries.statements) + 100
 
     async def _refuse_stale(self, connection: psycopg.AsyncConnection[Any]) -> None:
@@ -232,7 +277,8 @@ class AsyncStore(AsyncDomains, AsyncRunner):
         if time.monotonic() - self._last_used.get(connection, 0.0) < _FRESH_SECONDS:
             return
         try:
-            await AsyncConnectionPool.check_connection(connection)
+            with self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience):
+                await AsyncConnectionPool.check_connection(connection)
         except psycopg.Error:
             if time.monotonic() - self._last_drain >= _DRAIN_SECONDS:
                 self._last_drain = time.monotonic()
@@ -247,7 +293,7 @@ class AsyncStore(AsyncDomains, AsyncRunner):
     async def _probe(self) -> None:
         self._where = await ato_thread(_connection.address, self._runtime.settings)  # may have to start an embedded server
         connection = None
-        failure = Unavailable()
+        failure: StoreError = Unavailable()
         try:
             connection = await psycopg.AsyncConnection.connect(**self._keywords())
         except psycopg.Error as error:
@@ -277,7 +323,10 @@ class AsyncStore(AsyncDomains, AsyncRunner):
         if self._check:
             for statement in queries.statements:
                 if statement.kind == "query":
-                    with _failures.translated(statement.full_name):
+                    with (
+                        _failures.translated(statement.full_name),
+                        self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience),
+                    ):
                         await connection.execute(f"PREPARE held_against_schema AS {statement.text}".encode(), prepare=False)
                         await connection.execute("DEALLOCATE held_against_schema", prepare=False)
 

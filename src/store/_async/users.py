@@ -5,6 +5,7 @@ Users: all of them for the back office, the own one for a shopper.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -12,11 +13,11 @@ from pydantic import SecretStr
 
 from store import _passwords
 from store._acompat import ato_thread
-from store._arguments import checked, in_order, several
+from store._arguments import changes, checked, in_order, several
 from store._async.queries import queries
 from store._async.runner import AsyncRunner
 from store._cursors import decode, encode
-from store.errors import Conflict, InvalidCredentials, InvalidInput, NotFound
+from store.errors import Conflict, InvalidCredentials, InvalidInput, NotFound, StoreError
 from store.models import (
     Credentials,
     Email,
@@ -59,7 +60,13 @@ class AsyncUsers:
         if found is None or not verdict.is_right or not found.is_active:
             raise InvalidCredentials
         if verdict.new_hash is not None:
-            await self.set_password(found.id, verdict.new_hash)
+            with suppress(StoreError):  # read-only, locked, lost: the login is right all the same, and the next one tries again
+                await self._runner.affected(
+                    queries.users.rehash_password,
+                    user_id=found.id,
+                    password_hash=verdict.new_hash,
+                    expected_updated_at=found.updated_at,
+                )
         return User.model_validate(found.model_dump(exclude={"password_hash"}))
 
     async def create(self, user: NewUser) -> User:
@@ -82,7 +89,7 @@ class AsyncUsers:
             emails=[user.email for user in new],
             password_hashes=[user.password_hash.get_secret_value() for user in new],
         )
-        return tuple(sorted(created, key=lambda user: user.id))
+        return tuple(created)
 
     async def deactivate(self, user_id: int) -> User:
         """
@@ -157,11 +164,11 @@ class AsyncUsers:
         Change the fields that are set. Raises NotFound; DuplicateUsername or DuplicateEmail; Conflict when the user was changed
         after `expected_updated_at`.
         """
-        return await _update(self._runner, user_id, _changes(update), expected_updated_at)
+        return await _update(self._runner, user_id, changes(UserUpdate, update), expected_updated_at)
 
-    async def _credentials(self, login: str) -> Credentials | None:
+    async def _credentials(self, login: object) -> Credentials | None:
         try:
-            name = checked("login", Email if "@" in str(login) else Text, login)
+            name = checked("login", Email if isinstance(login, str) and "@" in login else Text, login)
         except InvalidInput:
             return None  # nobody has such a login; the caller is to learn no more than that
         return await self._runner.one_or_none(Credentials, queries.users.get_credentials, login=name)
@@ -191,7 +198,7 @@ class AsyncOwnUser:
         """
         Change the fields that are set. Raises NotFound, DuplicateUsername, DuplicateEmail or Conflict.
         """
-        return await _update(self._runner, self._id(), _changes(update), expected_updated_at)
+        return await _update(self._runner, self._id(), changes(UserUpdate, update), expected_updated_at)
 
     def _id(self) -> int:
         if self._runner.scope.user_id is None:
@@ -215,10 +222,10 @@ async def _set_password(runner: AsyncRunner, user_id: int, password_hash: str | 
         raise _no_user(user_id)
 
 
-async def _update(runner: AsyncRunner, user_id: int, changes: dict[str, Any], expected: datetime | None) -> User:
+async def _update(runner: AsyncRunner, user_id: int, given: dict[str, Any], expected: datetime | None) -> User:
     user_id = checked("user_id", Id, user_id)
     expected = checked("expected_updated_at", Instant | None, expected)
-    parameters = {"username": None, "email": None, "is_active": None} | changes
+    parameters = {"username": None, "email": None, "is_active": None} | given
     updated = await runner.one_or_none(
         User, queries.users.update_user, user_id=user_id, expected_updated_at=expected, **parameters
     )
@@ -229,11 +236,6 @@ async def _update(runner: AsyncRunner, user_id: int, changes: dict[str, Any], ex
         message = f"user {user_id} was changed in the meantime"
         raise Conflict(message)
     raise _no_user(user_id)
-
-
-def _changes(update: UserUpdate) -> dict[str, Any]:
-    changes: dict[str, Any] = checked("update", UserUpdate, update).model_dump(exclude_unset=True)
-    return changes
 
 
 def _no_user(user_id: int) -> NotFound:

@@ -101,20 +101,21 @@ def unreadable(name: str, error: Exception) -> StoreError:
 
 
 @contextmanager
-def written(path: Path) -> Generator[BinaryIO]:
+def written(path: Path, *, is_private: bool = False) -> Generator[BinaryIO]:
     """
     Write a file that appears under its name when the block ends, and not at all when it raises. A pipe or a device is written
-    to as it is.
+    to as it is. A file that was there keeps its mode; a new one that is private is its owner's alone.
 
     Raises StoreError when it cannot be written.
     """
-    path = path.resolve()
+    # A link is replaced, not followed: it may have been put there for somebody else's file.
+    path = path.parent.resolve() / path.name
     try:
-        if path.exists() and not path.is_file():
+        if not path.is_symlink() and path.exists() and not path.is_file():
             with path.open("wb") as file:
                 yield file
         else:
-            with _replacing(path) as file:
+            with _replacing(path, is_private=is_private) as file:
                 yield file
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {_reason(error)}") from error
@@ -165,15 +166,26 @@ def _size(file: BinaryIO) -> int | None:
 
 
 @contextmanager
-def _replacing(path: Path) -> Generator[BinaryIO]:
+def _replacing(path: Path, *, is_private: bool) -> Generator[BinaryIO]:
     temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("xb") as file:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            os.fchmod(file.fileno(), _mode(path, is_private=is_private))
             yield file
         temporary.replace(path)
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def _mode(path: Path, *, is_private: bool) -> int:
+    if path.is_file() and not path.is_symlink():
+        return stat.S_IMODE(path.stat().st_mode)
+    if is_private:
+        return 0o600
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def _reason(error: Exception) -> str:

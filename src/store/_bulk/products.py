@@ -54,7 +54,10 @@ class Columns:
             if field in header and field not in mapping:
                 of_field.setdefault(field, field)
         if "sku" not in of_field:
-            raise InvalidInput(f"the file has no column sku, but {_listed(header)}: name it by --map COLUMN=sku", field="sku")
+            way_out = "name it by --map COLUMN=sku (case counts)"
+            if len(header) == 1 and (found := next((sign for sign in ";\t" if sign in header[0]), None)):
+                way_out = f"its fields seem to be divided by {'tabs' if found == chr(9) else found}: say --delimiter"
+            raise InvalidInput(f"the file has no column sku, but {_listed(header)}: {way_out}", field="sku")
         for column in of_field.values():
             if header.count(column) > 1:
                 raise InvalidInput(f"the file has the column {column} {header.count(column)} times: keep one")

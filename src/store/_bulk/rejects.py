@@ -53,7 +53,7 @@ class Rejects:
         if self._path is None:
             return
         if self._text is None:
-            file = self._stack.enter_context(written(self._path))
+            file = self._stack.enter_context(written(self._path, is_private=True))
             self._text = self._stack.enter_context(io.TextIOWrapper(file, encoding="utf-8", newline=""))
             self._text.write(",".join(HEADER) + "\n")
         fields = (

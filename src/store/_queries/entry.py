@@ -21,6 +21,7 @@ _STEERS = frozenset(
         "commit",
         "deallocate",
         "declare",
+        "do",
         "discard",
         "end",
         "execute",
@@ -104,6 +105,7 @@ def _read_entry(tokens: list[Token], path: Path, prefix: str) -> Statement:
         rows=header.rows,
         plan=header.plan,
         kind=header.kind,
+        writes=_writes(body),
         text=f"/* {prefix}:{path.stem}.{header.name} */ {_text(body, numbers)}",
         doc=header.doc,
         path=path,
@@ -144,6 +146,8 @@ def _check_statement(body: Sequence[Token], header: Header, path: Path) -> None:
             f"{header.name}: {first.upper()} steers the transaction or leaves something behind on a pooled connection: "
             "use the unit of work, or SET LOCAL inside one",
         )
+    if first == "create" and {"temp", "temporary"} & set(words[1:5]):
+        raise fault(path, body[0].line, f"{header.name}: a temporary table stays on the pooled connection: use a CTE")
     _check_calls(seen, header, path)
     if first == "copy" or header.kind == "copy":
         _check_copy(first, words, header, body[0].line, path)
@@ -151,17 +155,24 @@ def _check_statement(body: Sequence[Token], header: Header, path: Path) -> None:
         raise fault(path, header.line, f"{header.name}: {first.upper()} returns no rows: mark it with ! or add RETURNING")
 
 
+def _writes(body: Sequence[Token]) -> bool:
+    words = [token.text.lower() for token in significant(body) if token.kind == "word"]
+    changes = (word for before, word in pairwise(["", *words]) if word in _WRITES and before not in ("for", "key"))
+    return words[:1] == ["call"] or any(changes)
+
+
 def _check_calls(seen: Sequence[Token], header: Header, path: Path) -> None:
     for token, after in pairwise(seen):
         if after.text != "(":
             continue
-        if token.text.lower() in _SESSION_LOCKS:
+        called = token.text.lower().strip('"')
+        if called in _SESSION_LOCKS:
             raise fault(
                 path,
                 token.line,
                 f"{header.name}: {token.text} is held until the pooled connection ends: use pg_advisory_xact_lock",
             )
-        if token.text.lower() == "set_config" and _lasts(seen, token):
+        if called == "set_config" and _lasts(seen, token):
             raise fault(
                 path,
                 token.line,

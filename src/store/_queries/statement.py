@@ -34,6 +34,8 @@ class Statement:
     rows: str | None
     plan: tuple[str, ...]
     kind: Kind
+    writes: bool
+    """Whether it holds an INSERT, UPDATE, DELETE or MERGE, at any depth, or a CALL."""
     text: str
     """What goes to the server, and nothing else does."""
     doc: str

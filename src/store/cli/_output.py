@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from store._connection import has_password
 from store.errors import (
@@ -93,7 +94,7 @@ def reported(*, as_json: bool = False, interrupted: int = INTERRUPTED) -> Genera
     if as_json:
         print_json({"error": {"type": type(failure).__name__, "message": str(failure), "sqlstate": failure.sqlstate}})
     else:
-        err.print(f"[bold red]store:[/] {_escaped(str(failure))}", soft_wrap=True)
+        err.print(f"[bold red]store:[/] {escape(printable(str(failure)))}", soft_wrap=True)
     raise typer.Exit(exit_code(failure))
 
 
@@ -107,5 +108,8 @@ def exit_code(error: StoreError) -> int:
     return FAILED
 
 
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
+def printable(text: str) -> str:
+    """
+    Return text without what a terminal would obey: it may come from a file.
+    """
+    return "".join(character if character.isprintable() or character == "\n" else repr(character)[1:-1] for character in text)

@@ -43,11 +43,17 @@ def use(
         names = {line.removeprefix("export ").partition("=")[0].strip() for line in lines}
         if found := names & {"DATABASE_URL", "PGHOST", "PGSERVICE", "PGDATABASE"}:
             out.print(f".env names a server already ({', '.join(sorted(found))}): left as it is")
+            if directory is not None and f"DATABASE_URL=embedded:{directory.expanduser().resolve()}" not in lines:
+                raise typer.Exit(1)
             return
         where = (directory or embedded.default_directory(Path.cwd())).expanduser().resolve()
-        with target.open("a", encoding="utf-8") as file:
-            newline = "\n" if lines and not target.read_text(encoding="utf-8").endswith("\n") else ""
-            file.write(f"{newline}DATABASE_URL=embedded:{where}\n")
+        newline = "\n" if lines and not target.read_text(encoding="utf-8").endswith("\n") else ""
+        try:
+            with target.open("a", encoding="utf-8") as file:
+                file.write(f"{newline}DATABASE_URL=embedded:{where}\n")
+        except OSError as error:
+            message = f".env cannot be written here: {error.strerror}"
+            raise SettingsError(message) from error
         out.print(f"wrote DATABASE_URL=embedded:{where} to .env", soft_wrap=True)
         if os.geteuid() == 0:
             out.print(

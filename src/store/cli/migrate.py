@@ -73,7 +73,8 @@ def down(
 @app.command()
 def status(*, folder: Folder = None, as_json: AsJson = None) -> None:
     """
-    Say which migrations are applied and which are pending. Only reads. Exit code 3 when some are pending.
+    Say which migrations are applied and which are pending. Only reads (an embedded server is started for it). Exit code 3 when
+    some are pending.
     """
     json = is_json(as_json)
     with reported(as_json=json):

@@ -13,14 +13,16 @@ from store.migrate._runner import Connect
 from store.settings import Settings
 
 
-def connector(settings: Settings, *, read_only: bool = False) -> Connect:
+def connector(settings: Settings, *, read_only: bool = False, migrate: bool = True) -> Connect:
     """
-    Return a function that opens the connection migrations run on. It raises Unavailable, saying where and why.
+    Return a function that opens the connection migrations run on; not `migrate`: the one the application has.
+
+    It raises Unavailable or PermissionDenied, saying where and why.
     """
 
     def connect() -> psycopg.Connection[Any]:
-        where = _connection.address(settings, migrate=True)
-        keywords = _connection.keywords(settings, where, migrate=True, read_only=read_only)
+        where = _connection.address(settings, migrate=migrate)
+        keywords = _connection.keywords(settings, where, migrate=migrate, read_only=read_only)
         try:
             return psycopg.connect(**keywords, autocommit=True)
         except psycopg.Error as error:
