@@ -349,7 +349,7 @@ def test_the_planner_and_the_locks_are_as_before_afterwards(shop: Store) -> None
     for _ in range(2):
         with shop.session() as session:
             assert session.connection.execute("SHOW enable_seqscan").fetchone() == ("on",)
-            assert session.connection.execute("SHOW lock_timeout").fetchone() == ("1s",)
+            assert session.connection.execute("SHOW lock_timeout").fetchone() == ("2s",)
 
 
 def test_a_product_deleted_meanwhile_is_a_conflict(shop: Store, connect_admin: Connection) -> None:

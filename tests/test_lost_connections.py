@@ -90,7 +90,8 @@ def test_a_lone_write_that_is_cut_is_unknown(dsn: str, server: TestServer, tmp_p
     ):
         lamp = shop.catalog.create(product())
         with shop.session() as session:
-            wire.arm(cut, b"inventory.adjust_stock")
+            session.inventory.adjust(lamp.id, delta=0)  # from now on it is prepared, and what is cut is its execution
+            wire.arm(cut, b"_pg3_")
             with pytest.raises(CommitUnknown):
                 session.inventory.adjust(lamp.id, delta=5)
         expected = 15 if cut == "after" else 10

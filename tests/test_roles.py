@@ -74,7 +74,7 @@ def test_role_settings_on_16(connect_as: ConnectAs) -> None:
     expected = {
         "search_path": "store, pg_temp",
         "statement_timeout": "5s",
-        "lock_timeout": "1s",
+        "lock_timeout": "2s",
         "idle_in_transaction_session_timeout": "10s",
         "client_connection_check_interval": "5s",
         "default_transaction_isolation": "read committed",
@@ -101,7 +101,7 @@ def test_app_reads_and_writes_what_it_needs(connect_as: ConnectAs) -> None:
     app = connect_as("store_app")
     user_id, product_id = created(app, USER), created(app, PRODUCT)
     app.execute("INSERT INTO store.inventory (product_id, on_hand) VALUES (%s, 5)", (product_id,))
-    app.execute("UPDATE store.inventory SET on_hand = on_hand + 1, reserved = 2 WHERE product_id = %s", (product_id,))
+    app.execute("UPDATE store.inventory SET on_hand = on_hand + 1 WHERE product_id = %s", (product_id,))
     cart_id = created(app, f"INSERT INTO store.carts (user_id, currency) VALUES ({user_id}, 'EUR') RETURNING id")
     app.execute("INSERT INTO store.cart_items (cart_id, product_id, quantity) VALUES (%s, %s, 2)", (cart_id, product_id))
     app.execute("UPDATE store.users SET password_hash = %s, updated_at = now() WHERE id = %s", (HASH, user_id))
@@ -110,7 +110,7 @@ def test_app_reads_and_writes_what_it_needs(connect_as: ConnectAs) -> None:
     assert app.execute("SELECT store.line_total(3, 0.335, 0, 'EUR')::text, store.minor_units('JPY')").fetchone() == ("1.01", 0)
     assert app.execute("SELECT store.in_scope(%s, NULL, 'user', %s, NULL)", (user_id, user_id)).fetchone() == (True,)
 
-    for table in ("cart_items", "carts", "products", "users", "product_imports"):
+    for table in ("cart_items", "products", "users", "product_imports"):
         app.execute(f"DELETE FROM store.{table}".encode())
 
 
@@ -126,6 +126,10 @@ def test_app_reads_and_writes_what_it_needs(connect_as: ConnectAs) -> None:
         "UPDATE store.products SET currency = 'USD'",
         "UPDATE store.inventory SET product_id = 2",
         "DELETE FROM store.inventory",
+        "UPDATE store.inventory SET reserved = 1",
+        "DELETE FROM store.carts",
+        "UPDATE store.carts SET user_id = 1",
+        "UPDATE store.cart_items SET cart_id = 2",
         "TRUNCATE store.carts CASCADE",
         "CREATE TABLE store.mine (id bigint)",
         "CREATE TABLE public.mine (id bigint)",
@@ -144,13 +148,15 @@ def test_app_may_not(connect_as: ConnectAs, statement: str) -> None:
 
 def test_readonly_reads_all_but_secrets(connect_as: ConnectAs) -> None:
     readonly = connect_as("store_readonly")
-    for table in ("products", "inventory", "carts", "cart_items"):
+    for table in ("products", "inventory", "cart_items"):
         readonly.execute(f"SELECT * FROM store.{table}".encode())
+    readonly.execute("SELECT id, user_id, status, currency, created_at, updated_at, expires_at FROM store.carts")
     readonly.execute("SELECT id, username, email, is_active, created_at, updated_at FROM store.users")
 
     assert readonly.execute("SELECT store.minor_units('KWD')").fetchone() == (3,)
 
     refused(readonly, "SELECT password_hash FROM store.users")
+    refused(readonly, "SELECT public_id FROM store.carts")
     refused(readonly, "SELECT * FROM store.credentials('ada')")
     refused(readonly, "SELECT * FROM store.product_imports")
 

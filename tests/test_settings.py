@@ -232,7 +232,7 @@ def test_what_travels_at_start_up(monkeypatch: pytest.MonkeyPatch) -> None:
     found = options(keywords(f"{URL}?options=-c%20work_mem%3D1MB", server_version=180000))
 
     assert next(iter(found)) == "work_mem"
-    assert (found["statement_timeout"], found["lock_timeout"]) == ("1234", "1000")
+    assert (found["statement_timeout"], found["lock_timeout"]) == ("1234", "2000")
     assert (found["idle_in_transaction_session_timeout"], found["transaction_timeout"]) == ("10000", "15000")
     assert (found["search_path"], found["client_connection_check_interval"]) == ("store,pg_temp", "5000")
     assert "transaction_timeout" not in options(keywords(URL, server_version=160004))

@@ -32,7 +32,7 @@ def test_mypy_passes_the_consumer() -> None:
 
 
 def test_pyright_passes_the_consumer() -> None:
-    assert check("pyright", str(CONSUMER)) == ""
+    assert check("pyright", "--pythonpath", sys.executable, str(CONSUMER)) == ""
 
 
 def test_a_mistake_that_is_not_ignored_is_found(tmp_path: Path) -> None:

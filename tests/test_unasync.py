@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from store._acompat import acurrent, asleep, ato_thread
+from store._acompat import acurrent, ato_thread
 from store._async.session import AsyncSession
 
 
@@ -35,11 +35,11 @@ class AsyncQueries:
         return Loader(colour="async")
 
     async def __aenter__(self) -> AsyncSession:
-        await asleep(1)
+        await self.look(1)
         return await ato_thread(acurrent)
 
     async def __anext__(self):
-        raise StopAsyncIteration
+        raise LookupError
 
 
 @asynccontextmanager
@@ -58,7 +58,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from store._acompat import current, sleep, to_thread
+from store._acompat import current, to_thread
 from store._sync.session import Session
 
 
@@ -69,11 +69,11 @@ class Queries:
         return Loader(colour="sync")
 
     def __enter__(self) -> Session:
-        sleep(1)
+        self.look(1)
         return to_thread(current)
 
     def __next__(self):
-        raise StopIteration
+        raise LookupError
 
 
 @contextmanager
@@ -133,7 +133,7 @@ def test_unasync_detects_tail_and_orphan(tree):
 
 def test_unasync_detects_a_changed_line_and_a_missing_file(tree):
     source = tree / "src" / "store" / "_async" / "module.py"
-    source.write_text(source.read_text().replace("asleep(1)", "asleep(2)"))
+    source.write_text(source.read_text().replace("look(1)", "look(2)"))
     (source.parent / "new.py").write_text("x = 1\n")
     result = unasync(tree, "--check")
 
@@ -153,10 +153,10 @@ def test_unasync_refuses_what_has_no_twin(tree, line):
 
 def test_unasync_names_a_rule_that_nothing_uses(tree):
     source = tree / "src" / "store" / "_async" / "module.py"
-    source.write_text(source.read_text().replace("StopAsyncIteration", "ValueError"))
+    source.write_text(source.read_text().replace("acurrent", "present"))
     assert unasync(tree).returncode == 0
     result = unasync(tree, "--check")
 
     assert result.returncode == 1
     assert "no source needs the rule" in result.stderr
-    assert "StopAsyncIteration" in result.stderr
+    assert "acurrent" in result.stderr

@@ -5,6 +5,7 @@ reads a connection string.
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +21,6 @@ MIN_SERVER_VERSION = 160000
 MIN_TRANSACTION_TIMEOUT_VERSION = 170000
 
 _KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 10_000}
-_LOOPBACK = frozenset({"localhost", "::1"})
 
 
 def address(settings: Settings, *, migrate: bool = False) -> dict[str, Any]:
@@ -74,8 +74,9 @@ def keywords(
     }
     if not read_only:
         ours["target_session_attrs"] = "read-write"
-    is_chosen = "sslmode" in where or "service" in where or settings.pg_sslmode is not None
-    if not is_chosen and not is_local(where, settings.pg_host):
+    if settings.pg_sslmode is not None:
+        ours["sslmode"] = settings.pg_sslmode
+    elif "sslmode" not in where and "service" not in where and not is_local(where, settings.pg_hostaddr or settings.pg_host):
         ours |= {"sslmode": "verify-full", "sslrootcert": "system"}
     if settings.strict_auth:
         ours |= {"require_auth": "scram-sha-256", "channel_binding": "require"}
@@ -90,7 +91,7 @@ def is_local(where: dict[str, Any], default_host: str | None = None) -> bool:
     Whether an address is a Unix socket or the loopback interface, where no network lies between.
     """
     hosts = str(where.get("hostaddr") or where.get("host") or default_host or "").split(",")
-    return all(not host or host in _LOOPBACK or host.startswith(("/", "@", "127.")) for host in hosts)
+    return all(not host or host == "localhost" or host.startswith(("/", "@")) or _is_loopback(host) for host in hosts)
 
 
 def has_password(dsn: str) -> bool:
@@ -111,9 +112,17 @@ def describe(where: dict[str, Any]) -> str:
     return " ".join(f"{key}={value}" for key, value in shown.items()) or "libpq's defaults"
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _from_pg_variables(settings: Settings) -> dict[str, Any]:
     found = {
         "host": settings.pg_host,
+        "hostaddr": settings.pg_hostaddr,
         "port": settings.pg_port,
         "user": settings.pg_user,
         "password": settings.pg_password.get_secret_value() if settings.pg_password else None,

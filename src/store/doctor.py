@@ -118,7 +118,7 @@ def _server(connection: psycopg.Connection[Any]) -> Iterator[Finding]:
 
 
 def _transport(connection: psycopg.Connection[Any], settings: Settings, where: dict[str, Any]) -> Finding:
-    if _connection.is_local(where, settings.pg_host):
+    if _connection.is_local(where, settings.pg_hostaddr or settings.pg_host):
         return Finding("transport", "ok", "Unix socket or loopback: no network in between")
     mode = _connection.keywords(settings, where).get("sslmode", "libpq's default")
     if not connection.pgconn.ssl_in_use:

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Annotated, Any, Generic, Literal, TypeVar, overload
 from uuid import UUID
 
@@ -93,6 +93,7 @@ def canonical_email(address: str) -> str:
     return text
 
 
+_EXACT = Context(prec=80)  # not the caller's
 _PLAIN_NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
 
 
@@ -111,7 +112,7 @@ def _exact_amount(value: Any) -> Decimal:
     decimals = -int(value.as_tuple().exponent)
     if decimals <= MAX_DECIMALS:
         return value if decimals >= 0 else Decimal(int(value))
-    cut = value.quantize(Decimal("0.0001")) if decimals <= 40 else None
+    cut = value.quantize(Decimal("0.0001"), context=_EXACT) if decimals <= 40 else None
     if cut is None or cut != value:
         msg = "must have at most 4 decimals"
         raise ValueError(msg)
@@ -153,15 +154,15 @@ ProductSort = Literal["created_at", "name", "price"]
 _UNSET: Any = None  # never validated and never sent: what counts is whether the field was set
 
 
-class Dto(BaseModel):
+class Dto(BaseModel, frozen=True):
     """
     A closed, frozen model whose errors never quote their input.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
 
-class Input(Dto):
+class Input(Dto, frozen=True):
     """
     What a caller gives. Validated anew by the verb, so that no subclass or unvalidated instance brings in another field.
     """
@@ -172,7 +173,7 @@ class Input(Dto):
 # --- users -----------------------------------------------------------------------------------------------------------
 
 
-class NewUser(Input):
+class NewUser(Input, frozen=True):
     """
     A user to be created. The hash is made by the caller, or by `users.register` from a password.
     """
@@ -182,7 +183,7 @@ class NewUser(Input):
     password_hash: PasswordHash = Field(exclude=True, repr=False)
 
 
-class UserUpdate(Dto):
+class UserUpdate(Dto, frozen=True):
     """
     What changes of a user: a field that is not set stays.
     """
@@ -191,7 +192,7 @@ class UserUpdate(Dto):
     email: Email = Field(default=_UNSET, repr=False)
 
 
-class User(Dto):
+class User(Dto, frozen=True):
     """
     A user. The password hash is not part of it.
     """
@@ -204,7 +205,7 @@ class User(Dto):
     updated_at: AwareDatetime
 
 
-class Credentials(User):
+class Credentials(User, frozen=True):
     """
     A user with the hash to verify; never handed out.
     """
@@ -215,7 +216,7 @@ class Credentials(User):
 # --- catalog and inventory -------------------------------------------------------------------------------------------
 
 
-class NewProduct(Input):
+class NewProduct(Input, frozen=True):
     """
     A product to be created, with its first stock. Without a currency it is priced in STORE_CURRENCY.
     """
@@ -229,7 +230,7 @@ class NewProduct(Input):
     on_hand: Stock = 0
 
 
-class ProductUpdate(Dto):
+class ProductUpdate(Dto, frozen=True):
     """
     What changes of a product: a field that is not set stays, a description of None is cleared. The currency never changes.
     """
@@ -241,7 +242,7 @@ class ProductUpdate(Dto):
     is_active: Flag = Field(default=_UNSET)
 
 
-class Product(Dto):
+class Product(Dto, frozen=True):
     """
     A product at its current price. `inventory_count` is what can be sold now, in units.
     """
@@ -258,7 +259,7 @@ class Product(Dto):
     updated_at: AwareDatetime
 
 
-class Inventory(Dto):
+class Inventory(Dto, frozen=True):
     """
     The stock of a product in units: on_hand in the house, reserved of them promised, available the rest.
     """
@@ -269,7 +270,7 @@ class Inventory(Dto):
     available: Count
 
 
-class PriceStep(Dto):
+class PriceStep(Dto, frozen=True):
     """
     How many products fall behind the n-th price step.
     """
@@ -278,7 +279,7 @@ class PriceStep(Dto):
     products: Count
 
 
-class PriceRange(Dto):
+class PriceRange(Dto, frozen=True):
     """
     How many products cost at least `price_from` and less than `price_to` (None: no end).
     """
@@ -288,7 +289,7 @@ class PriceRange(Dto):
     products: Count
 
 
-class Facets(Dto):
+class Facets(Dto, frozen=True):
     """
     A result divided for a filter column. With `is_capped` there are more than the 10,000 products counted.
     """
@@ -301,7 +302,7 @@ class Facets(Dto):
     price_ranges: tuple[PriceRange, ...]
 
 
-class CountedFacets(Dto):
+class CountedFacets(Dto, frozen=True):
     """
     Facets as the statement counts them: ranges by the number of their step.
     """
@@ -317,7 +318,7 @@ class CountedFacets(Dto):
 # --- carts -----------------------------------------------------------------------------------------------------------
 
 
-class CartLine(Dto):
+class CartLine(Dto, frozen=True):
     """
     A line of a cart at the product's current price. It can be bought when the product is active and `available` reaches.
     """
@@ -333,7 +334,7 @@ class CartLine(Dto):
     added_at: AwareDatetime
 
 
-class Cart(Dto):
+class Cart(Dto, frozen=True):
     """
     A cart with its lines in the order they were added; `subtotal` is the sum of the line totals.
     """
@@ -350,7 +351,7 @@ class Cart(Dto):
     expires_at: AwareDatetime
 
 
-class CartItem(Dto):
+class CartItem(Dto, frozen=True):
     """
     How many units of a product a cart holds after a change.
     """
@@ -361,7 +362,7 @@ class CartItem(Dto):
     added_at: AwareDatetime
 
 
-class CartItemVerdict(Dto):
+class CartItemVerdict(Dto, frozen=True):
     """
     What a statement that changes a line found; quantity is None when it changed nothing.
     """
@@ -375,7 +376,7 @@ class CartItemVerdict(Dto):
     added_at: AwareDatetime | None
 
 
-class LockedCart(Dto):
+class LockedCart(Dto, frozen=True):
     """
     A cart locked for the rest of the transaction.
     """
@@ -385,7 +386,7 @@ class LockedCart(Dto):
     currency: str
 
 
-class Contents(Dto):
+class Contents(Dto, frozen=True):
     """
     Whether a database holds rows, and whether they are the demonstration's.
     """

@@ -29,13 +29,13 @@ class Settings(BaseSettings):
         extra="ignore",  # a .env file belongs to the application; what is not ours is not our business
         frozen=True,
         hide_input_in_errors=True,
-        populate_by_name=True,
     )
 
     database_url: SecretStr | None = Field(default=None, validation_alias="DATABASE_URL")
     migrate_url: SecretStr | None = Field(default=None, validation_alias="STORE_MIGRATE_URL")
 
     pg_host: str | None = Field(default=None, validation_alias="PGHOST")
+    pg_hostaddr: str | None = Field(default=None, validation_alias="PGHOSTADDR")
     pg_port: str | None = Field(default=None, validation_alias="PGPORT")
     pg_user: str | None = Field(default=None, validation_alias="PGUSER")
     pg_password: SecretStr | None = Field(default=None, validation_alias="PGPASSWORD")
@@ -64,7 +64,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _names_a_server(self) -> Self:
-        if self.database_url is None and not (self.pg_host or self.pg_service or self.pg_database):
+        if self.database_url is None and not (self.pg_host or self.pg_hostaddr or self.pg_service or self.pg_database):
             msg = "DATABASE_URL is not set"
             raise ValueError(msg)
         return self

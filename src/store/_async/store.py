@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from threading import BoundedSemaphore
 from types import TracebackType
 from typing import Any, Self
 from weakref import WeakKeyDictionary
@@ -17,7 +18,7 @@ from weakref import WeakKeyDictionary
 import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
-from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from store import _connection, _failures, _files, _forks
 from store._acompat import acurrent, ato_thread
@@ -54,6 +55,10 @@ _CLEAN = (
 )
 
 _FRESH_SECONDS = 0.5
+# The pool's back-off doubles up to this; when it gives up, the next caller makes it try at once. So this is what a caller may
+# wait for in vain after the server has come back.
+_RECONNECT_SECONDS = 0.5
+_ALERT_SECONDS = 5.0
 _DRAIN_SECONDS = 1.0
 
 
@@ -75,8 +80,10 @@ class AsyncStore(AsyncDomains, AsyncRunner):
         self._pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]] | None = None
         self._holder: ContextVar[object | None] = ContextVar("holder", default=None)
         self._known_errors = 0
+        self._places = BoundedSemaphore(settings.pool_size + settings.max_waiting)
         self._last_used: WeakKeyDictionary[psycopg.AsyncConnection[Any], float] = WeakKeyDictionary()
         self._last_drain = 0.0
+        self._last_alert = 0.0
 
     @classmethod
     def open(cls, settings: Settings | None = None, *, check: bool = False, read_only: bool = False) -> Self:
@@ -174,16 +181,21 @@ class AsyncStore(AsyncDomains, AsyncRunner):
         outer = self._holder.get()
         if outer is not None and outer == task:
             raise NestedCheckout
-        connection = await self._take(pool)
-        unit = AsyncUnit(connection)
-        self._holder.set(task)
+        if not self._places.acquire(blocking=False):
+            raise self._no_place(pool)
         try:
-            yield AsyncSession(unit, self._runtime, scope)
+            connection = await self._take(pool)
+            unit = AsyncUnit(connection)
+            self._holder.set(task)
+            try:
+                yield AsyncSession(unit, self._runtime, scope)
+            finally:
+                self._holder.set(outer)
+                unit.connection = None
+                if unit.process == os.getpid():
+                    await self._give_back(pool, connection, is_handed_out=unit.is_handed_out)
         finally:
-            self._holder.set(outer)
-            unit.connection = None
-            if unit.process == os.getpid():
-                await self._give_back(pool, connection, is_handed_out=unit.is_handed_out)
+            self._places.release()
 
     def forked(self) -> Any:
         """
@@ -199,20 +211,20 @@ class AsyncStore(AsyncDomains, AsyncRunner):
 
     async def _take(self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]]) -> psycopg.AsyncConnection[Any]:
         cause: Exception
-        failure: StoreError
         try:
             return await pool.getconn()
-        except TooManyRequests as error:
-            cause = error
-            failure = Overloaded("too many callers wait for a connection already: shed load, or raise STORE_POOL_SIZE")
         except PoolTimeout as error:
-            cause, failure = error, Overloaded()
+            cause, failure = error, self._no_place(pool, Overloaded())
         except PoolClosed as error:
             cause, failure = error, StoreClosed()
-        if isinstance(failure, Overloaded) and pool.get_stats().get("connections_errors", 0) > self._known_errors:
-            where = _connection.describe(self._where)
-            failure = Unavailable(f"no connection to PostgreSQL at {where} could be made in time")
         raise failure from cause
+
+    def _no_place(
+        self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]], otherwise: StoreError | None = None
+    ) -> StoreError:
+        if pool.get_stats().get("connections_errors", 0) > self._known_errors:
+            return Unavailable(f"no connection to PostgreSQL at {_connection.describe(self._where)} could be made in time")
+        return otherwise or Overloaded("too many callers wait for a connection already: shed load, or raise STORE_POOL_SIZE")
 
     async def _give_back(
         self,
@@ -248,10 +260,10 @@ class AsyncStore(AsyncDomains, AsyncRunner):
             min_size=settings.pool_size,
             max_size=settings.pool_size,
             timeout=settings.pool_timeout,
-            max_waiting=settings.max_waiting,
+            max_waiting=0,  # counted here: the pool also counts those who have given up, and then never connects again
             max_lifetime=settings.pool_max_lifetime,
             max_idle=settings.pool_max_idle,
-            reconnect_timeout=5,
+            reconnect_timeout=_RECONNECT_SECONDS,
             reconnect_failed=self._alert,
             configure=self._configure,
             check=self._refuse_stale,
@@ -286,9 +298,10 @@ class AsyncStore(AsyncDomains, AsyncRunner):
             raise
 
     async def _alert(self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]]) -> None:
-        _log.error(
-            "pool %s: PostgreSQL could not be reached for 5 s; it keeps trying when connections are asked for", pool.name
-        )
+        if time.monotonic() - self._last_alert >= _ALERT_SECONDS:
+            self._last_alert = time.monotonic()
+            where = _connection.describe(self._where)
+            _log.error("pool %s: no connection to PostgreSQL at %s; each caller makes it try again", pool.name, where)
 
     async def _probe(self) -> None:
         self._where = await ato_thread(_connection.address, self._runtime.settings)  # may have to start an embedded server

@@ -108,8 +108,8 @@ def written(path: Path, *, is_private: bool = False) -> Generator[BinaryIO]:
 
     Raises StoreError when it cannot be written.
     """
-    # A link is replaced, not followed: it may have been put there for somebody else's file.
-    path = path.parent.resolve() / path.name
+    # A link beside the file that is read may have been put there for somebody else's file: replaced, not followed.
+    path = path.parent.resolve() / path.name if is_private else path.resolve()
     try:
         if not path.is_symlink() and path.exists() and not path.is_file():
             with path.open("wb") as file:

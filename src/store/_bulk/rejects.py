@@ -63,7 +63,8 @@ class Rejects:
             reason,
             printable(row, _LONGEST_ROW),
         )
-        csv.writer(self._text, lineterminator="\n").writerow(fields)
+        rows = csv.writer(self._text, lineterminator="\n")
+        rows.writerow([str(field).replace("\r", "\\r") for field in fields])  # a bare one would end the row for a reader
 
     def flush(self) -> None:
         """

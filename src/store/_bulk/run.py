@@ -76,7 +76,7 @@ class ImportReport:
         return json.dumps(asdict(self), default=str)
 
 
-class ImportConflict(Dto):
+class ImportConflict(Dto, frozen=True):
     """
     A staged row that the catalog cannot take.
     """
@@ -94,7 +94,7 @@ class ImportConflict(Dto):
     on_hand: Count
 
 
-class ImportCounts(Dto):
+class ImportCounts(Dto, frozen=True):
     """
     What a merge did, in products.
     """

@@ -21,7 +21,6 @@ _STEERS = frozenset(
         "commit",
         "deallocate",
         "declare",
-        "do",
         "discard",
         "end",
         "execute",

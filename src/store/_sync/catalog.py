@@ -154,6 +154,12 @@ class ShopCatalog:
         function, kind, extreme = _LISTINGS[sort, is_down]
         listing = f"products {sort} {'desc' if is_down else 'asc'}"
         after, after_id = (extreme, MAX_ID if is_down else 0) if cursor is None else decode(listing, kind, cursor)
+        if sort == "price":
+            # The page starts at the near end of the range, or behind the cursor where that lies inside.
+            near = filters.pop("price_to" if is_down else "price_from")
+            is_outside = after > near if is_down else after < near
+            if is_outside or cursor is None:
+                after, after_id = near, MAX_ID if is_down else 0
         found = self._runner.many(
             Product, function, **{f"after_{sort}": after}, after_id=after_id, page_size=page_size, **filters
         )
