@@ -40,7 +40,10 @@ AMOUNTS = (
 )
 FLAGS = (None, 0, 1, "true", "yes", "", 1.0)
 
+NOTES = tuple(bad for bad in POISON if bad is not None) + ("", "x" * 501)
+
 HOSTILE: dict[str, tuple[Any, ...]] = {
+    "actor": NOTES,
     "cart_id": IDS,
     "cart_ids": tuple([bad] for bad in IDS) + (BIG,),
     "cursor": ("", "x", "' OR 1=1 --", "\x00", "\ud800", BIG, b"x", 1, "é", "====", "AAAA" * 10),
@@ -51,6 +54,8 @@ HOSTILE: dict[str, tuple[Any, ...]] = {
     "expected_updated_at": (datetime(2026, 1, 1), datetime.max.replace(tzinfo=UTC), "yesterday", "infinity", float("inf"), BIG),  # noqa: DTZ001  # is the point
     "in_stock": FLAGS,
     "is_active": tuple(flag for flag in FLAGS if flag is not None),
+    "kind": ("", "sold", "ADJUSTED", None, 1, BIG),
+    "lines": ([(0, 1)], [(1, 0)], [(1, 2**70)], [(1,)], [1], "x", [("1", 1)], [(1, True)], [(1, 1.0)], [None]),
     "login": (*POISON, "", "a@b@c"),
     "page_size": (0, -1, 201, 2**63, 2**70, True, 1.0, "1", None),
     "password": ("\ud800" * 9, BIG, b"bytes-bytes", 12345678, None, "", "short", "x" * 1025),
@@ -60,6 +65,9 @@ HOSTILE: dict[str, tuple[Any, ...]] = {
     "product_id": IDS,
     "product_ids": tuple([bad] for bad in IDS) + (BIG,),
     "public_id": ("", "x", "' OR 1=1 --", None, 1, b"x", BIG, "\x00"),
+    "reason": NOTES,
+    "seconds": (0, -1, 10**9, 2**70, True, 1.0, "1", None),
+    "strategy": ("", "SUM", "min", None, 1, BIG),
     "quantity": (-1, 10**9 + 1, 2**70, True, 1.0, "1", "1_000", None, float("nan")),
     "sku": POISON,
     "sort": ("", "PRICE", "id", "price desc", "price; DROP TABLE store.users", "1", 1, None, ["price"], ("price", "id"), BIG),
@@ -211,7 +219,7 @@ def test_sql_is_text(shop: Store, world: World, connect_admin: Connection) -> No
         with pytest.raises(NotFound):
             shop.catalog.get_by_sku(text)
 
-    assert connect_admin.execute("SELECT count(*) FROM store.products").fetchone() == (1 + len(SQL),)
+    assert connect_admin.execute("SELECT count(*) FROM store.products").fetchone() == (2 + len(SQL),)
     assert shop.users.get(world.user.id) == world.user
 
 

@@ -25,12 +25,13 @@ _OF_SHOPPER = ("user", "catalog", "carts")
 @dataclass(frozen=True)
 class World:
     """
-    A shop with a user, a product, and two carts that hold it.
+    A shop with a user, a product, two carts that hold it, and a product that never had stock.
     """
 
     number: int
     user: User
     product: Product
+    spare: Product
     cart: Cart
     guest: Cart
 
@@ -41,6 +42,7 @@ class World:
         of_users = verb.startswith(("users.", "shopper.user."))
         new = f"new{self.number}"
         return {
+            "actor": "ada",
             "cart_id": self.cart.id,
             "cart_ids": [self.cart.id],
             "cursor": None,
@@ -51,6 +53,8 @@ class World:
             "expected_updated_at": self.user.updated_at if of_users else self.product.updated_at,
             "in_stock": True,
             "is_active": True,
+            "kind": "damaged",
+            "lines": [(self.product.id, 2)],
             "login": self.user.username,
             "page_size": 10,
             "password": PASSWORD,
@@ -58,13 +62,16 @@ class World:
             "price_from": Decimal(1),
             "price_to": Decimal(5),
             "product": product(new),
-            "product_id": self.product.id,
+            "product_id": self.spare.id if verb == "catalog.delete" else self.product.id,
             "product_ids": [self.product.id],
             "products": [product(new)],
             "public_id": self.guest.public_id,
             "quantity": 3,
+            "reason": "a count",
+            "seconds": 60,
             "sku": self.product.sku,
             "sort": "price",
+            "strategy": "max",
             "text": "lamp",
             "update": UserUpdate(username=f"{new}er") if of_users else ProductUpdate(name="Newer"),
             "user": user(new),
@@ -85,11 +92,11 @@ def make_world(shop: Store, number: int = 0) -> World:
     Put a world into a shop; several have different numbers.
     """
     ada = shop.users.create(user(f"ada{number}", password_hash=_hash()))
-    lamp = shop.catalog.create(product(f"A-{number}"))
+    lamp, spare = shop.catalog.create_many([product(f"A-{number}"), product(f"B-{number}", on_hand=0)])
     carts = [shop.carts.get_or_create(user_id=ada.id), shop.carts.create_guest()]
     for cart in carts:
         shop.carts.add_item(cart.id, product_id=lamp.id)
-    return World(number, ada, lamp, *(shop.carts.get(cart.id) for cart in carts))
+    return World(number, ada, lamp, spare, *(shop.carts.get(cart.id) for cart in carts))
 
 
 def verbs(shop: Store | Session, user_id: int) -> Iterator[tuple[str, Any]]:

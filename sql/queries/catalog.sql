@@ -1,4 +1,4 @@
--- What the shop sells. inventory_count is what can be sold now: on_hand - reserved.
+-- What the shop sells. inventory_count is what can be sold now, which store.sellable() says.
 -- A listing is one statement a sort and direction: a keyset page by an index, with
 -- every filter bound (a filter that is off is bound to a value that lets all pass).
 
@@ -49,6 +49,19 @@ stocked AS (
     INNER JOIN given AS g
         ON g.sku = c.sku
     RETURNING product_id, on_hand
+),
+
+opened AS (
+    INSERT INTO store.stock_movements (product_id, kind, quantity, on_hand_after, reason)
+    SELECT
+        s.product_id,
+        'received' AS kind,
+        s.on_hand,
+        s.on_hand,
+        'opening balance' AS reason
+    FROM stocked AS s
+    WHERE s.on_hand > 0
+    ORDER BY s.product_id ASC
 )
 
 SELECT
@@ -68,7 +81,7 @@ INNER JOIN stocked AS s
 ORDER BY c.id ASC;
 
 -- name: delete_product(product_id)!
--- Delete a product, its inventory and the lines of carts that hold it.
+-- Delete a product that never had stock, its inventory and the lines of carts that hold it.
 DELETE FROM store.products AS p
 WHERE p.id = :product_id::bigint;
 
@@ -78,14 +91,15 @@ WHERE p.id = :product_id::bigint;
 WITH matching AS (
     SELECT
         p.price,
-        coalesce(i.on_hand - i.reserved, 0) AS available
+        s.available
     FROM store.products AS p
     LEFT JOIN store.inventory AS i
         ON i.product_id = p.id
+    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
     WHERE
         p.price BETWEEN :price_from::numeric AND :price_to::numeric
         AND p.is_active = ANY(:active::boolean[])
-        AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+        AND s.available >= :min_available::bigint
     LIMIT 10001
 ),
 
@@ -122,15 +136,16 @@ SELECT
 WITH matching AS (
     SELECT
         p.price,
-        coalesce(i.on_hand - i.reserved, 0) AS available
+        s.available
     FROM store.products AS p
     LEFT JOIN store.inventory AS i
         ON i.product_id = p.id
+    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
     WHERE
         p.search @@ websearch_to_tsquery('pg_catalog.simple', :text::text)
         AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
         AND p.is_active = ANY(:active::boolean[])
-        AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+        AND s.available >= :min_available::bigint
     LIMIT 10001
 ),
 
@@ -172,12 +187,13 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    s.available AS inventory_count,
     p.created_at,
     p.updated_at
 FROM store.products AS p
 LEFT JOIN store.inventory AS i
     ON i.product_id = p.id
+CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 WHERE
     p.id = :product_id::bigint
     AND p.is_active = ANY(:active::boolean[]);
@@ -194,12 +210,13 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    s.available AS inventory_count,
     p.created_at,
     p.updated_at
 FROM store.products AS p
 LEFT JOIN store.inventory AS i
     ON i.product_id = p.id
+CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 WHERE
     upper(p.sku) = upper(:sku::text COLLATE "C")
     AND p.is_active = ANY(:active::boolean[]);
@@ -215,12 +232,13 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    s.available AS inventory_count,
     p.created_at,
     p.updated_at
 FROM store.products AS p
 LEFT JOIN store.inventory AS i
     ON i.product_id = p.id
+CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 WHERE
     p.id = ANY(:product_ids::bigint[])
     AND p.is_active = ANY(:active::boolean[]);
@@ -237,17 +255,18 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    s.available AS inventory_count,
     p.created_at,
     p.updated_at
 FROM store.products AS p
 LEFT JOIN store.inventory AS i
     ON i.product_id = p.id
+CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 WHERE
     (p.created_at, p.id) > (:after_created_at::timestamptz, :after_id::bigint)
     AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
     AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+    AND s.available >= :min_available::bigint
 ORDER BY p.created_at ASC, p.id ASC
 LIMIT least(:page_size::bigint, 200) + 1;
 
@@ -263,17 +282,18 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    s.available AS inventory_count,
     p.created_at,
     p.updated_at
 FROM store.products AS p
 LEFT JOIN store.inventory AS i
     ON i.product_id = p.id
+CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 WHERE
     (p.created_at, p.id) < (:after_created_at::timestamptz, :after_id::bigint)
     AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
     AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+    AND s.available >= :min_available::bigint
 ORDER BY p.created_at DESC, p.id DESC
 LIMIT least(:page_size::bigint, 200) + 1;
 
@@ -289,17 +309,18 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    s.available AS inventory_count,
     p.created_at,
     p.updated_at
 FROM store.products AS p
 LEFT JOIN store.inventory AS i
     ON i.product_id = p.id
+CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 WHERE
     (p.name, p.id) > (:after_name::text, :after_id::bigint)
     AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
     AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+    AND s.available >= :min_available::bigint
 ORDER BY p.name ASC, p.id ASC
 LIMIT least(:page_size::bigint, 200) + 1;
 
@@ -315,17 +336,18 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    s.available AS inventory_count,
     p.created_at,
     p.updated_at
 FROM store.products AS p
 LEFT JOIN store.inventory AS i
     ON i.product_id = p.id
+CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 WHERE
     (p.name, p.id) < (:after_name::text, :after_id::bigint)
     AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
     AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+    AND s.available >= :min_available::bigint
 ORDER BY p.name DESC, p.id DESC
 LIMIT least(:page_size::bigint, 200) + 1;
 
@@ -341,17 +363,18 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    s.available AS inventory_count,
     p.created_at,
     p.updated_at
 FROM store.products AS p
 LEFT JOIN store.inventory AS i
     ON i.product_id = p.id
+CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 WHERE
     (p.price, p.id) > (:after_price::numeric, :after_id::bigint)
     AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
     AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+    AND s.available >= :min_available::bigint
 ORDER BY p.price ASC, p.id ASC
 LIMIT least(:page_size::bigint, 200) + 1;
 
@@ -367,17 +390,18 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    s.available AS inventory_count,
     p.created_at,
     p.updated_at
 FROM store.products AS p
 LEFT JOIN store.inventory AS i
     ON i.product_id = p.id
+CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 WHERE
     (p.price, p.id) < (:after_price::numeric, :after_id::bigint)
     AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
     AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+    AND s.available >= :min_available::bigint
 ORDER BY p.price DESC, p.id DESC
 LIMIT least(:page_size::bigint, 200) + 1;
 
@@ -392,17 +416,18 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    s.available AS inventory_count,
     p.created_at,
     p.updated_at
 FROM store.products AS p
 LEFT JOIN store.inventory AS i
     ON i.product_id = p.id
+CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 WHERE
     p.search @@ websearch_to_tsquery('pg_catalog.simple', :text::text)
     AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
     AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+    AND s.available >= :min_available::bigint
 ORDER BY ts_rank(p.search, websearch_to_tsquery('pg_catalog.simple', :text::text)) DESC, p.id ASC
 LIMIT least(:page_size::bigint, 200);
 
@@ -429,6 +454,14 @@ RETURNING
     p.price,
     p.currency,
     p.is_active,
-    coalesce((SELECT i.on_hand - i.reserved FROM store.inventory AS i WHERE i.product_id = p.id), 0) AS inventory_count,
+    coalesce(
+        (
+            SELECT s.available
+            FROM store.inventory AS i
+            CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
+            WHERE i.product_id = p.id
+        ),
+        0
+    ) AS inventory_count,
     p.created_at,
     p.updated_at;

@@ -13,6 +13,17 @@ SELECT
     ) IS NOT NULL AS has_rows,
     (SELECT count(*) FROM store.users AS u WHERE lower(u.username) = 'store-demo') = 1 AS is_demo;
 
+-- name: remove_demo_movements()!
+-- Delete the ledger of the sample catalog, which only the owner of the schema may.
+DELETE FROM store.stock_movements AS m
+WHERE m.product_id IN (
+    SELECT p.id
+    FROM store.products AS p
+    WHERE
+        upper(p.sku) >= 'DEMO-'
+        AND upper(p.sku) < 'DEMO.'
+);
+
 -- name: remove_demo_products()!
 -- Delete the sample catalog, its inventory and the lines of carts that hold it.
 DELETE FROM store.products AS p

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class StoreError(Exception):
@@ -119,6 +119,15 @@ class OutOfStock(Conflict):
     ) -> None:
         super().__init__(message, sqlstate=sqlstate, constraint=constraint)
         self.shortages = tuple(shortages)
+
+    @classmethod
+    def of(cls, shortages: Iterable[Shortage]) -> Self:
+        """
+        Return the error that names every product that fell short.
+        """
+        found = tuple(shortages)
+        shown = "; ".join(f"product {each.product_id}: {each.wanted} wanted, {each.available} available" for each in found[:10])
+        return cls(f"not enough stock: {shown}{'; ...' if len(found) > 10 else ''}", shortages=found)
 
 
 class ProductInUse(Conflict):

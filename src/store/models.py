@@ -24,7 +24,10 @@ __all__ = [
     "CartLine",
     "CartStatus",
     "Facets",
+    "Hold",
     "Inventory",
+    "MergeStrategy",
+    "MovementKind",
     "NewProduct",
     "NewUser",
     "Page",
@@ -32,6 +35,7 @@ __all__ = [
     "Product",
     "ProductSort",
     "ProductUpdate",
+    "StockMovement",
     "User",
     "UserUpdate",
 ]
@@ -148,7 +152,14 @@ Instant = Annotated[AwareDatetime, Field(ge=MIN_INSTANT, lt=MAX_INSTANT)]
 PublicId = UUID
 SearchText = Annotated[str, Field(strict=True, max_length=1000), AfterValidator(_storable)]
 
+HoldSeconds = Annotated[int, Field(strict=True, ge=1, le=30 * 86_400)]
+Held = Annotated[int, Field(strict=True, ge=1, le=MAX_STOCK)]
+Actor = Annotated[str, Field(strict=True, min_length=1, max_length=100), AfterValidator(_storable)]
+Reason = Annotated[str, Field(strict=True, min_length=1, max_length=500), AfterValidator(_storable)]
+
 CartStatus = Literal["open", "ordered", "merged", "abandoned"]
+MergeStrategy = Literal["sum", "max", "keep_user", "keep_guest"]
+MovementKind = Literal["received", "sold", "returned", "adjusted", "damaged"]
 ProductSort = Literal["created_at", "name", "price"]
 
 
@@ -254,13 +265,63 @@ class Product(Dto):
 
 class Inventory(Dto):
     """
-    The stock of a product in units: on_hand in the house, reserved of them promised, available the rest.
+    The stock of a product in units: on_hand in the house, reserved of them held for carts, available what can be sold, the
+    expired holds included.
     """
 
     product_id: Id
     on_hand: Count
     reserved: Count
     available: Count
+
+
+class StockMovement(Dto):
+    """
+    A change of stock: how many units came (positive) or went, and how many there were afterwards.
+    """
+
+    product_id: Id
+    id: Id
+    kind: MovementKind
+    quantity: int
+    on_hand_after: Count
+    order_id: Id | None
+    reason: str | None
+    actor: str | None
+    created_at: AwareDatetime
+
+
+class Hold(Dto):
+    """
+    Units of a product held for a cart until they expire.
+    """
+
+    cart_id: Id
+    product_id: Id
+    quantity: Held
+    expires_at: AwareDatetime
+
+
+class HoldVerdict(Dto):
+    """
+    What a reservation found for one product; without expires_at nothing was held.
+    """
+
+    cart_id: Id
+    cart_status: CartStatus
+    product_id: Id | None
+    wanted: Count | None
+    available: Count | None
+    is_active: bool | None
+    expires_at: AwareDatetime | None
+
+
+class Released(Dto):
+    """
+    Of how many products a cart gave units back.
+    """
+
+    released: Count
 
 
 class PriceStep(Dto):

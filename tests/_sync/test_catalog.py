@@ -123,7 +123,7 @@ def test_archive_keeps_the_product(shop: Store) -> None:
 
 
 def test_delete_takes_stock_and_lines_along(shop: Store, connect_admin: Connection) -> None:
-    lamp = shop.catalog.create(product())
+    lamp = shop.catalog.create(product(on_hand=0))
     cart = shop.carts.create_guest()
     shop.carts.add_item(cart.id, product_id=lamp.id)
     shop.catalog.delete(lamp.id)
@@ -162,6 +162,17 @@ def test_sort_really_sorts(shop: Store, sort: str, descending: bool) -> None:
     assert all((one > other) if descending else (one < other) for one, other in pairwise(keys))
     for page_size in (1, 2, 3, 6):
         assert walk(shop, page_size, sort=sort, descending=descending) == everything
+
+
+def test_order_is_by_id(shop: Store) -> None:
+    """
+    Products of one instant, as those of one transaction are, page by id.
+    """
+    created = shop.catalog.create_many([product(f"S{n}") for n in range(5)])
+
+    assert len({one.created_at for one in created}) == 1
+    assert walk(shop, 2) == list(created)
+    assert walk(shop, 2, descending=True) == list(reversed(created))
 
 
 def test_a_cursor_belongs_to_its_sort_and_direction(shop: Store) -> None:

@@ -63,6 +63,13 @@ class AsyncSession(AsyncDomains, AsyncRunner):
             raise StoreClosed(message)
         return self._unit.connection
 
+    @property
+    def is_in_transaction(self) -> bool:
+        """
+        Whether this is inside a transaction() block.
+        """
+        return self._unit.depth > 0
+
     def scoped(self, scope: Scope) -> AsyncSession:
         """
         Return a session on the same connection and in the same transaction that sees only what this scope owns.

@@ -64,6 +64,13 @@ class Session(Domains, Runner):
             raise StoreClosed(message)
         return self._unit.connection
 
+    @property
+    def is_in_transaction(self) -> bool:
+        """
+        Whether this is inside a transaction() block.
+        """
+        return self._unit.depth > 0
+
     def scoped(self, scope: Scope) -> Session:
         """
         Return a session on the same connection and in the same transaction that sees only what this scope owns.
