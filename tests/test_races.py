@@ -173,3 +173,163 @@ async def test_tasks_hold_what_there_is(dsn: str, connect_admin: Connection) -> 
 
         assert outcome == {"done": 25, "OutOfStock": 15}
         assert faults(connect_admin) == {}
+
+
+def sell(shop: Store, cart: int) -> None:
+    shop.orders.place(cart, email="ada@example.org")
+
+
+@pytest.mark.parametrize("rounds", ROUNDS)
+def test_sixty_four_buyers_cannot_oversell(dsn: str, connect_admin: Connection, rounds: int) -> None:
+    """
+    64 buyers of two units each, a hundred units: fifty are served, fourteen are told that nothing is left.
+    """
+    with open_shop(dsn) as shop:
+        for number in range(rounds):
+            lamp = shop.catalog.create(product(f"L{number}", on_hand=100))
+            carts = carts_with(shop, 64, lamp, 2)
+            outcome = at_once([lambda cart=cart: sell(shop, cart) for cart in carts])
+
+            assert outcome == {"done": 50, "OutOfStock": 14}
+            assert shop.inventory.get(lamp.id).on_hand == 0
+        assert faults(connect_admin) == {}
+
+
+async def test_sixty_four_tasks_cannot_oversell(dsn: str, connect_admin: Connection) -> None:
+    patient = {"pool_size": 8, "pool_timeout": 30.0, "pool_max_waiting": 1000, "lock_timeout_ms": 20_000}
+    async with AsyncStore.open(settings(dsn, **patient)) as shop:
+        lamp = await shop.catalog.create(product(on_hand=100))
+        carts = [await shop.carts.create_guest() for _ in range(64)]
+        for cart in carts:
+            await shop.carts.add_item(cart.id, product_id=lamp.id, quantity=2)
+        outcome = await gathered([shop.orders.place(cart.id, email="ada@example.org") for cart in carts])
+
+        assert outcome == {"done": 50, "OutOfStock": 14}
+        assert faults(connect_admin) == {}
+
+
+@pytest.mark.parametrize("carts", [pytest.param(15, id="short"), pytest.param(60, id="long", marks=pytest.mark.long)])
+def test_a_cart_placed_twice_at_once_is_one_order(dsn: str, connect_admin: Connection, carts: int) -> None:
+    with open_shop(dsn) as shop:
+        lamp = shop.catalog.create(product(on_hand=1000))
+        for cart in carts_with(shop, carts, lamp, 3):
+            found: list[bool] = []
+            outcome = at_once(
+                [lambda cart=cart, found=found: found.append(shop.orders.place(cart, email="a@example.org").replayed)] * 3
+            )
+
+            assert outcome == {"done": 3}
+            assert sorted(found) == [False, True, True]
+        assert shop.inventory.get(lamp.id).on_hand == 1000 - 3 * carts
+        assert faults(connect_admin) == {}
+
+
+@pytest.mark.parametrize("orders", [pytest.param(20, id="short"), pytest.param(625, id="long", marks=pytest.mark.long)])
+def test_checkouts_of_several_products_in_random_order_do_not_deadlock(
+    dsn: str, connect_admin: Connection, orders: int
+) -> None:
+    chance = random.Random(3)
+    with open_shop(dsn) as shop:
+        lamps = shop.catalog.create_many(product(f"S{n}", on_hand=100_000) for n in range(8))
+
+        def checkouts(seed: int) -> None:
+            mine = random.Random(seed)
+            for _ in range(orders):
+                cart = shop.carts.create_guest()
+                for lamp in mine.sample(lamps, 4):
+                    shop.carts.add_item(cart.id, product_id=lamp.id, quantity=mine.randint(1, 3))
+                if mine.random() < 0.5:
+                    shop.inventory.reserve(cart.id)
+                order = shop.orders.place(cart.id, email="ada@example.org")
+                if mine.random() < 0.2:
+                    shop.orders.cancel(order.id)
+
+        outcome = at_once([lambda seed=chance.random(): checkouts(int(seed * 1e9)) for _ in range(16)])
+
+        assert outcome == {"done": 16}
+        assert faults(connect_admin) == {}
+
+
+def test_a_line_added_during_checkout_is_in_the_order_or_refused(dsn: str, connect_admin: Connection) -> None:
+    with open_shop(dsn) as shop:
+        lamp, other = shop.catalog.create_many([product("A", on_hand=1000), product("B", on_hand=1000)])
+        for cart in carts_with(shop, 25, lamp):
+            outcome = at_once(
+                [lambda cart=cart: sell(shop, cart), lambda cart=cart: shop.carts.add_item(cart, product_id=other.id)]
+            )
+            lines = len(shop.orders.get(cart).lines)
+
+            assert outcome in ({"done": 2}, {"done": 1, "CartClosed": 1})
+            assert lines == outcome["done"]
+        assert faults(connect_admin) == {}
+
+
+def test_an_expired_hold_has_one_heir(dsn: str, connect_admin: Connection) -> None:
+    """
+    The last unit is in an expired hold: of its old holder and two others, placing and holding, one gets it.
+    """
+    with open_shop(dsn) as shop:
+        for number in range(8):
+            lamp = shop.catalog.create(product(f"L{number}", on_hand=1))
+            first, second, third = carts_with(shop, 3, lamp)
+            shop.inventory.reserve(first)
+            connect_admin.execute("UPDATE store.reservations SET expires_at = now() - interval '1 s'")
+            outcome = at_once(
+                [lambda: sell(shop, first), lambda: shop.inventory.reserve(second), lambda: sell(shop, third)]  # noqa: B023  # runs at once
+            )
+
+            assert outcome == {"done": 1, "OutOfStock": 2}
+            assert faults(connect_admin) == {}
+
+
+def test_refunds_and_captures_at_once_stay_within_bounds(dsn: str, connect_admin: Connection) -> None:
+    from decimal import Decimal
+
+    with open_shop(dsn) as shop:
+        lamp = shop.catalog.create(product(price=Decimal(100)))
+        (cart,) = carts_with(shop, 1, lamp)
+        sell(shop, cart)
+        shop.payments.authorize(cart, provider="t", provider_ref="1", amount=Decimal(100), idempotency_key="a")
+        captured = at_once(
+            [
+                lambda n=n: shop.payments.capture(cart, payment_no=1, amount=Decimal(30), idempotency_key=f"c{n}")
+                for n in range(16)
+            ]
+        )
+        shop.payments.capture(cart, payment_no=1, idempotency_key="rest")
+        refunded = at_once(
+            [
+                lambda n=n: shop.payments.refund(cart, payment_no=1, amount=Decimal(30), idempotency_key=f"r{n}")
+                for n in range(24)
+            ]
+        )
+        same = at_once([lambda: shop.payments.refund(cart, payment_no=1, amount=Decimal(5), idempotency_key="same")] * 8)
+
+        assert captured == {"done": 3, "AmountExceeded": 13}
+        assert refunded == {"done": 3, "AmountExceeded": 21}
+        assert same == {"done": 8}
+        assert shop.orders.get(cart).payments[0].refunded == 95
+        assert faults(connect_admin) == {}
+
+
+def test_cancelling_beside_paying(dsn: str, connect_admin: Connection) -> None:
+    """
+    An order is cancelled or paid for, never both.
+    """
+    from decimal import Decimal
+
+    with open_shop(dsn) as shop:
+        lamp = shop.catalog.create(product(on_hand=100))
+        for number, cart in enumerate(carts_with(shop, 15, lamp)):
+            sell(shop, cart)
+            outcome = at_once(
+                [
+                    lambda cart=cart: shop.orders.cancel(cart),
+                    lambda cart=cart, number=number: shop.payments.authorize(
+                        cart, provider="t", provider_ref=f"{number}", amount=Decimal("2.50"), idempotency_key="a"
+                    ),
+                ]
+            )
+
+            assert outcome in ({"done": 1, "PaymentOutstanding": 1}, {"done": 1, "IllegalTransition": 1})
+        assert faults(connect_admin) == {}

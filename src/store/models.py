@@ -30,7 +30,18 @@ __all__ = [
     "MovementKind",
     "NewProduct",
     "NewUser",
+    "Order",
+    "OrderEvent",
+    "OrderLine",
+    "OrderPreview",
+    "OrderStatus",
+    "OrderSummary",
     "Page",
+    "Payment",
+    "PaymentEvent",
+    "PaymentKind",
+    "PaymentStatus",
+    "PostalAddress",
     "PriceRange",
     "Product",
     "ProductSort",
@@ -157,9 +168,19 @@ Held = Annotated[int, Field(strict=True, ge=1, le=MAX_STOCK)]
 Actor = Annotated[str, Field(strict=True, min_length=1, max_length=100), AfterValidator(_storable)]
 Reason = Annotated[str, Field(strict=True, min_length=1, max_length=500), AfterValidator(_storable)]
 
+Paid = Annotated[Money, Field(gt=0)]
+Line = Annotated[str, Field(strict=True, min_length=1, max_length=255), AfterValidator(_storable), AfterValidator(_not_blank)]
+Short = Annotated[str, Field(strict=True, min_length=1, max_length=32), AfterValidator(_storable)]
+Word = Annotated[str, Field(strict=True, min_length=1, max_length=64), AfterValidator(_storable)]
+Reference = Annotated[str, Field(strict=True, min_length=1, max_length=255), AfterValidator(_storable)]
+Version = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
+
 CartStatus = Literal["open", "ordered", "merged", "abandoned"]
 MergeStrategy = Literal["sum", "max", "keep_user", "keep_guest"]
 MovementKind = Literal["received", "sold", "returned", "adjusted", "damaged"]
+OrderStatus = Literal["placed", "paid", "shipped", "delivered", "cancelled", "refunded"]
+PaymentKind = Literal["authorize", "capture", "void", "refund"]
+PaymentStatus = Literal["authorized", "captured", "refunded", "voided"]
 ProductSort = Literal["created_at", "name", "price"]
 
 
@@ -447,6 +468,237 @@ class LockedCart(Dto):
     id: Id
     status: CartStatus
     currency: str
+
+
+# --- orders and payments ---------------------------------------------------------------------------------------------
+
+
+class PostalAddress(Dto):
+    """
+    Where a parcel or an invoice goes. An order keeps a copy.
+    """
+
+    name: Line = Field(repr=False)
+    line1: Line = Field(repr=False)
+    line2: Line | None = Field(default=None, repr=False)
+    city: Line = Field(repr=False)
+    region: Line | None = Field(default=None, repr=False)
+    postal_code: Short | None = Field(default=None, repr=False)
+    country: Annotated[str, Field(strict=True, pattern=r"^[A-Z]{2}$")] = Field(repr=False)
+    phone: Short | None = Field(default=None, repr=False)
+
+
+class OrderLine(Dto):
+    """
+    A line of an order as it was sold: nothing of it follows the product.
+    """
+
+    line_no: Id
+    product_id: Id
+    sku: str
+    name: str
+    unit_price: Decimal
+    quantity: Id
+    discount: Decimal
+    tax_rate: Decimal
+    tax: Decimal
+    total: Decimal
+
+
+class OrderEvent(Dto):
+    """
+    A step of an order; the first comes from no status.
+    """
+
+    seq: Id
+    from_status: OrderStatus | None
+    to_status: OrderStatus
+    actor: str | None
+    reason: str | None
+    at: AwareDatetime
+
+
+class Payment(Dto):
+    """
+    An authorization at a provider and what became of it.
+    """
+
+    payment_no: Id
+    provider: str
+    provider_ref: str
+    currency: str
+    authorized: Decimal
+    captured: Decimal
+    refunded: Decimal
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+
+    @property
+    def status(self) -> PaymentStatus:
+        """
+        What the amounts say.
+        """
+        if self.captured == 0:
+            return "authorized" if self.authorized else "voided"
+        return "refunded" if self.refunded == self.captured else "captured"
+
+
+class PaymentEvent(Dto):
+    """
+    A movement of money, and the amounts of its payment behind it. `replayed`: an earlier call did it, and this is its answer.
+    """
+
+    order_id: Id
+    seq: Id
+    payment_no: Id
+    kind: PaymentKind
+    amount: Decimal
+    authorized: Decimal
+    captured: Decimal
+    refunded: Decimal
+    idempotency_key: str
+    actor: str | None
+    at: AwareDatetime
+    replayed: bool = False
+
+
+class Order(Dto):
+    """
+    An order with its lines, payments and events. `replayed`: an earlier call had placed it, and this is its order.
+    """
+
+    id: Id
+    public_id: UUID = Field(repr=False)
+    number: str
+    user_id: Id | None
+    email: str | None = Field(repr=False)
+    status: OrderStatus
+    currency: str
+    subtotal: Decimal
+    discount: Decimal
+    shipping: Decimal
+    tax: Decimal
+    total: Decimal
+    prices_include_tax: bool
+    ship_to: PostalAddress | None = Field(repr=False)
+    bill_to: PostalAddress | None = Field(repr=False)
+    source: str | None
+    external_ref: str | None
+    version: Id
+    placed_at: AwareDatetime
+    updated_at: AwareDatetime
+    lines: tuple[OrderLine, ...]
+    payments: tuple[Payment, ...]
+    events: tuple[OrderEvent, ...]
+    replayed: bool = False
+
+
+class OrderSummary(Dto):
+    """
+    An order in a listing.
+    """
+
+    id: Id
+    number: str
+    user_id: Id | None
+    status: OrderStatus
+    currency: str
+    total: Decimal
+    placed_at: AwareDatetime
+    updated_at: AwareDatetime
+
+
+class OrderPreview(Dto):
+    """
+    What an order of a cart would be now. It can be placed when no line is short and none is archived.
+    """
+
+    cart_id: Id
+    currency: str
+    lines: tuple[CartLine, ...]
+    unavailable: tuple[CartLine, ...]
+    subtotal: Decimal
+    discount: Decimal
+    shipping: Decimal
+    tax: Decimal
+    total: Decimal
+    prices_include_tax: bool
+
+
+class OrderId(Dto):
+    """
+    Which order it is.
+    """
+
+    id: Id
+
+
+class PlaceableCart(Dto):
+    """
+    A locked cart that is to become an order.
+    """
+
+    id: Id
+    status: CartStatus
+    is_expired: bool
+
+
+class ShortLine(Dto):
+    """
+    A line of which less can be sold than was wanted.
+    """
+
+    product_id: Id
+    wanted: Count
+    available: Count
+
+
+class PlaceVerdict(Dto):
+    """
+    What the statement that places an order found; without `placed` it wrote nothing.
+    """
+
+    lines: Count
+    total: Decimal
+    has_contact: bool
+    archived: tuple[Id, ...]
+    foreign_products: tuple[Id, ...]
+    shortages: tuple[ShortLine, ...]
+    placed: Order | None
+
+
+class LockedOrder(Dto):
+    """
+    An order locked for the rest of the transaction.
+    """
+
+    id: Id
+    status: OrderStatus
+    currency: str
+
+
+class StepVerdict(Dto):
+    """
+    Whether an order took a step, from where, and what would be legal.
+    """
+
+    from_status: OrderStatus
+    version: Id
+    is_done: bool
+    is_settled: bool
+    legal: tuple[OrderStatus, ...]
+
+
+class PaymentVerdict(Dto):
+    """
+    What a statement that moves money found; without an answer it wrote nothing.
+    """
+
+    order_status: OrderStatus
+    is_known: bool
+    is_same: bool
+    due: Decimal
+    answer: PaymentEvent | None
 
 
 class Contents(Dto):

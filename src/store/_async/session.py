@@ -8,12 +8,13 @@ import logging
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.pq import TransactionStatus
+from pydantic import BaseModel
 
-from store import _failures
+from store import _failures, _rows
 from store._async.domains import AsyncDomains
 from store._async.runner import AsyncRunner
 from store._queries import Statement
@@ -22,17 +23,20 @@ from store.errors import CommitUnknown, StoreClosed, StoreError, TransactionAbor
 
 _log = logging.getLogger("store.query")
 
+M = TypeVar("M", bound=BaseModel)
+
 
 class AsyncUnit:
     """
     The state of a borrowed connection that all its sessions share.
     """
 
-    __slots__ = ("connection", "depth", "is_patient")
+    __slots__ = ("connection", "depth", "is_committed", "is_patient")
 
     def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
         self.connection: psycopg.AsyncConnection[Any] | None = connection
         self.depth = 0
+        self.is_committed = False
         self.is_patient = False
 
 
@@ -86,11 +90,7 @@ class AsyncSession(AsyncDomains, AsyncRunner):
         if statement.kind == "copy":
             message = f"{statement.full_name} is a COPY: run it with session.copy()"
             raise WrongParameters(message)
-        if "scope" in statement.parameters:
-            if not parameters.keys().isdisjoint(scope := self.scope.parameters()):
-                message = f"{statement.full_name}: the scope is not the caller's to give"
-                raise WrongParameters(message)
-            parameters = parameters | {name: scope[name] for name in statement.parameters if name in scope}
+        parameters = self._with_scope(statement, parameters)
         connection = self.connection
         patience = 0 if self._unit.is_patient else self._runtime.patience
         started = time.perf_counter()
@@ -101,6 +101,34 @@ class AsyncSession(AsyncDomains, AsyncRunner):
             result = await function(connection, **parameters)
         self._notice_slow(statement, started, result)
         return result
+
+    async def last(self, model: type[M], function: Any, **parameters: Any) -> M | None:
+        """
+        Run the last statement of a transaction() block and return its row or None. In an outermost block COMMIT rides behind
+        the statement in the same round trip, so that its locks are not held across the network; nothing may follow it.
+
+        The statement must have written nothing where its row is a refusal. Raises CommitUnknown as the block itself does.
+        """
+        if self._unit.depth != 1:
+            return await self.one_or_none(model, function, **parameters)
+        statement, connection = function.statement, self.connection
+        _failures.refuse_lost(connection)
+        started = time.perf_counter()
+        try:
+            with (
+                _failures.translated(statement.full_name),
+                self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience),
+            ):
+                names, row, status = await function.adapter.select_one_then(
+                    connection, statement.name, statement.text, self._with_scope(statement, parameters), "COMMIT"
+                )
+        except Unavailable as error:
+            raise CommitUnknown from error
+        if status != "COMMIT":
+            raise TransactionAborted
+        self._unit.is_committed = True
+        self._notice_slow(statement, started, (names, row))
+        return None if row is None else _rows.as_models(model, names, (row,))[0]
 
     @asynccontextmanager
     async def transaction(self, *, is_patient: bool = False) -> AsyncGenerator[AsyncSession]:
@@ -133,13 +161,15 @@ class AsyncSession(AsyncDomains, AsyncRunner):
             if is_patient:
                 await self._be_patient()
             yield
-            await self._refuse_unclean(1, "ROLLBACK")
-            await self._commit()
+            if not self._unit.is_committed:
+                await self._refuse_unclean(1, "ROLLBACK")
+                await self._commit()
         except BaseException:
             await self._roll_back("ROLLBACK")
             raise
         finally:
             self._unit.depth = 0
+            self._unit.is_committed = False
             self._unit.is_patient = False
 
     @asynccontextmanager
@@ -211,6 +241,14 @@ class AsyncSession(AsyncDomains, AsyncRunner):
             self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience),
         ):
             await connection.execute(command.encode(), prepare=False)
+
+    def _with_scope(self, statement: Statement, parameters: dict[str, Any]) -> dict[str, Any]:
+        if "scope" not in statement.parameters:
+            return parameters
+        if not parameters.keys().isdisjoint(scope := self.scope.parameters()):
+            message = f"{statement.full_name}: the scope is not the caller's to give"
+            raise WrongParameters(message)
+        return parameters | {name: scope[name] for name in statement.parameters if name in scope}
 
     def _notice_slow(self, statement: Statement, started: float, result: Any) -> None:
         elapsed = (time.perf_counter() - started) * 1000
