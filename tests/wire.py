@@ -25,6 +25,7 @@ class Proxy:
         self.cut: Cut = None
         self.cuts = 0
         self._upstream = upstream
+        self._ends: list[socket.socket] = []
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(directory / ".s.PGSQL.5432"))
         self._listener.listen(50)
@@ -38,9 +39,12 @@ class Proxy:
 
     def close(self) -> None:
         """
-        Take no more connections.
+        Take no more connections, and end those that there are.
         """
         self._listener.close()
+        for end in self._ends:
+            _shut(end)
+            end.close()
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -48,6 +52,7 @@ class Proxy:
                 client, _ = self._listener.accept()
                 server = socket.socket(socket.AF_UNIX)
                 server.connect(str(self._upstream / ".s.PGSQL.5432"))
+                self._ends += [client, server]
                 state = threading.Event()
                 threading.Thread(target=self._forth, args=(client, server, state), daemon=True).start()
                 threading.Thread(target=self._back, args=(client, server, state), daemon=True).start()
