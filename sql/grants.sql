@@ -14,10 +14,13 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA store FROM PUBLIC, store_app, store_readon
 GRANT USAGE ON SCHEMA store TO store_app, store_readonly;
 
 GRANT EXECUTE ON FUNCTION
+    store.fits_currency(numeric, text),
     store.in_scope(bigint, uuid, text, bigint, uuid),
     store.line_total(integer, numeric, numeric, text),
     store.minor_units(text),
-    store.schema_version()
+    store.order_number(bigint),
+    store.schema_version(),
+    store.sellable(bigint, integer, integer)
 TO store_app, store_readonly;
 GRANT EXECUTE ON FUNCTION store.credentials(text) TO store_app;
 
@@ -42,7 +45,7 @@ ON store.products TO store_app;
 GRANT
     SELECT,
     INSERT (product_id, on_hand),
-    UPDATE (on_hand)
+    UPDATE (on_hand, reserved)
 ON store.inventory TO store_app;
 GRANT SELECT ON store.products, store.inventory TO store_readonly;
 
@@ -61,6 +64,70 @@ GRANT
 ON store.cart_items TO store_app;
 GRANT SELECT (id, user_id, status, currency, created_at, updated_at, expires_at) ON store.carts TO store_readonly;
 GRANT SELECT ON store.cart_items TO store_readonly;
+
+-- stock: nobody changes or deletes a movement
+
+GRANT
+    SELECT,
+    INSERT (product_id, kind, quantity, on_hand_after, order_id, reason, actor)
+ON store.stock_movements TO store_app;
+GRANT
+    SELECT,
+    INSERT (cart_id, product_id, quantity, expires_at),
+    UPDATE (expires_at),
+    DELETE
+ON store.reservations TO store_app;
+GRANT SELECT ON store.stock_movements, store.reservations TO store_readonly;
+
+-- orders: lines and events are written once
+
+GRANT
+    SELECT,
+    INSERT (
+        id, public_id, user_id, email, status, currency, subtotal, discount, shipping, tax, total, prices_include_tax,
+        ship_to, bill_to, source, external_ref, version, placed_at
+    ),
+    UPDATE (status, version, updated_at)
+ON store.orders TO store_app;
+GRANT SELECT, INSERT ON store.order_items, store.order_events TO store_app;
+GRANT SELECT ON store.order_transitions TO store_app;
+GRANT
+    SELECT (
+        id, number, user_id, email, status, currency, subtotal, discount, shipping, tax, total, prices_include_tax,
+        ship_to, bill_to, source, external_ref, version, placed_at, updated_at
+    )
+ON store.orders TO store_readonly;
+GRANT SELECT ON store.order_items, store.order_events, store.order_transitions TO store_readonly;
+
+-- payments
+
+GRANT
+    SELECT,
+    INSERT (order_id, payment_no, provider, provider_ref, currency, authorized, captured, refunded),
+    UPDATE (authorized, captured, refunded, updated_at)
+ON store.payments TO store_app;
+GRANT SELECT, INSERT ON store.payment_events TO store_app;
+GRANT SELECT ON store.payments, store.payment_events TO store_readonly;
+
+-- outbox
+
+GRANT
+    SELECT,
+    INSERT (key, topic, payload),
+    UPDATE (claimed_until, acknowledged_at),
+    DELETE
+ON store.outbox TO store_app;
+GRANT SELECT ON store.outbox TO store_readonly;
+
+-- addresses
+
+GRANT
+    SELECT,
+    INSERT (user_id, name, line1, line2, city, region, postal_code, country, phone),
+    UPDATE (name, line1, line2, city, region, postal_code, country, phone, updated_at),
+    DELETE
+ON store.addresses TO store_app;
+GRANT SELECT ON store.addresses TO store_readonly;
 
 -- imports
 

@@ -14,7 +14,23 @@ from store import NewProduct, NewUser, Settings
 from tests.databases import Connection
 
 HASH = "$argon2id$v=19$" + "x" * 40
-TABLES = ("cart_items", "carts", "inventory", "product_imports", "products", "users")
+TABLES = (
+    "addresses",
+    "cart_items",
+    "carts",
+    "inventory",
+    "order_events",
+    "order_items",
+    "orders",
+    "outbox",
+    "payment_events",
+    "payments",
+    "product_imports",
+    "products",
+    "reservations",
+    "stock_movements",
+    "users",
+)
 
 
 def settings(dsn: str, **changes: Any) -> Settings:

@@ -42,7 +42,24 @@ AMOUNTS = (
 )
 FLAGS = (None, 0, 1, "true", "yes", "", 1.0)
 
+NOTES = tuple(bad for bad in POISON if bad is not None) + ("", "x" * 501)
+
 HOSTILE: dict[str, tuple[Any, ...]] = {
+    "actor": NOTES,
+    "amount": (*AMOUNTS, Decimal(0), "0"),
+    "bill_to": ("x", 1, [1], BIG),
+    "expected_total": AMOUNTS,
+    "expected_version": (0, -1, 2**31, 2**70, True, 1.0, "1"),
+    "idempotency_key": (*POISON, "", "x" * 10_000),
+    "number": (*POISON, "", "1" * 65),
+    "order_id": IDS,
+    "order_ids": tuple([bad] for bad in IDS) + (BIG,),
+    "payment_no": IDS,
+    "provider": (*POISON, "", "x" * 65),
+    "provider_ref": (*POISON, "", "x" * 256),
+    "restock": FLAGS,
+    "ship_to": ("x", 1, [1], BIG),
+    "to_status": ("", "paid", "SHIPPED", "lost", None, 1, BIG),
     "cart_id": IDS,
     "cart_ids": (*([bad] for bad in IDS), BIG),
     "cursor": ("", "x", "' OR 1=1 --", "\x00", "\ud800", BIG, b"x", 1, "é", "====", "AAAA" * 10),
@@ -53,6 +70,8 @@ HOSTILE: dict[str, tuple[Any, ...]] = {
     "expected_updated_at": (datetime(2026, 1, 1), datetime.max.replace(tzinfo=UTC), "yesterday", "infinity", float("inf"), BIG),  # noqa: DTZ001  # is the point
     "in_stock": FLAGS,
     "is_active": tuple(flag for flag in FLAGS if flag is not None),
+    "kind": ("", "sold", "ADJUSTED", None, 1, BIG),
+    "lines": ([(0, 1)], [(1, 0)], [(1, 2**70)], [(1,)], [1], "x", [("1", 1)], [(1, True)], [(1, 1.0)], [None]),
     "login": (*POISON, "", "a@b@c"),
     "page_size": (0, -1, 201, 2**63, 2**70, True, 1.0, "1", None),
     "password": ("\ud800" * 9, BIG, b"bytes-bytes", 12345678, None, "", "short", "x" * 1025),
@@ -62,6 +81,9 @@ HOSTILE: dict[str, tuple[Any, ...]] = {
     "product_id": IDS,
     "product_ids": (*([bad] for bad in IDS), BIG),
     "public_id": ("", "x", "' OR 1=1 --", None, 1, b"x", BIG, "\x00"),
+    "reason": NOTES,
+    "seconds": (0, -1, 10**9, 2**70, True, 1.0, "1", None),
+    "strategy": ("", "SUM", "min", None, 1, BIG),
     "quantity": (-1, 10**9 + 1, 2**70, True, 1.0, "1", "1_000", None, float("nan")),
     "sku": POISON,
     "sort": ("", "PRICE", "id", "price desc", "price; DROP TABLE store.users", "1", 1, None, ["price"], ("price", "id"), BIG),
@@ -144,7 +166,7 @@ def hostile(name: str, parameter: str) -> Iterator[tuple[str, Any]]:
     if fields is None:
         extra = ONLY_WHEN_CREATING.get(name, ("", ()))
         values = HOSTILE[parameter] + (extra[1] if extra[0] == parameter else ())
-        yield from ((parameter, bad) for bad in values if not (bad is None and name.endswith("facets")))
+        yield from ((parameter, bad) for bad in values if not (bad is None and name.endswith(("facets", "place"))))
         return
     for field, values in fields.items():
         for bad in values:
@@ -174,7 +196,7 @@ def fault(call: Callable[..., Any], name: str, parameter: str, field: str, bad: 
     return f"{shown}: accepted"
 
 
-@pytest.mark.parametrize("place", ["users", "catalog", "inventory", "carts", "shopper"])
+@pytest.mark.parametrize("place", ["users", "catalog", "inventory", "carts", "orders", "payments", "shopper"])
 def test_bad_values_are_refused_by_name(shop: Store, world: World, connect_admin: Connection, place: str) -> None:
     """
     Each verb refuses each bad value of each parameter with an InvalidInput that names it, and writes nothing.
@@ -246,7 +268,7 @@ def test_sql_is_text(shop: Store, world: World, connect_admin: Connection) -> No
         with pytest.raises(NotFound):
             shop.catalog.get_by_sku(text)
 
-    assert connect_admin.execute("SELECT count(*) FROM store.products").fetchone() == (1 + len(SQL),)
+    assert connect_admin.execute("SELECT count(*) FROM store.products").fetchone() == (5 + len(SQL),)
     assert shop.users.get(world.user.id) == world.user
 
 

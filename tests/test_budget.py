@@ -52,8 +52,13 @@ BUDGET: dict[str, tuple[int, int]] = {
     "catalog.search": ONE,
     "catalog.update": ONE,
     "inventory.adjust": ONE,
+    "inventory.extend": ONE,
     "inventory.get": ONE,
     "inventory.get_many": ONE,
+    "inventory.history": ONE,
+    "inventory.receive": ONE,
+    "inventory.release": ONE,
+    "inventory.reserve": ONE,
     "inventory.set": ONE,
     "carts.add_item": ONE,
     "carts.check_availability": ONE,
@@ -66,6 +71,19 @@ BUDGET: dict[str, tuple[int, int]] = {
     "carts.merge": (7, 7),  # BEGIN, lock the one, lock the other, move, read, COMMIT: a lock and a read behind it cannot be one
     "carts.remove_item": (4, 4),  # as carts.clear
     "carts.set_quantity": ONE,
+    "orders.cancel": (5, 5),  # BEGIN, lock, end, read, COMMIT: money must be looked at under the lock
+    "orders.find_by_number": (2, 2),  # number to id, then the order
+    "orders.get": ONE,
+    "orders.get_many": ONE,
+    "orders.list_for_user": ONE,
+    "orders.place": (4, 3),  # BEGIN, lock, place with COMMIT behind it: the lines must be read after the lock
+    "orders.preview": ONE,
+    "orders.refund": (5, 5),  # as orders.cancel
+    "orders.transition": (2, 2),  # step, then the order
+    "payments.authorize": (4, 4),  # BEGIN, lock, write, COMMIT: an earlier answer must be looked for under the lock
+    "payments.capture": (4, 4),
+    "payments.refund": (4, 4),
+    "payments.void": (4, 4),
     "shopper.user.get": ONE,
     "shopper.user.set_password": ONE,
     "shopper.user.update": ONE,
@@ -84,6 +102,12 @@ BUDGET: dict[str, tuple[int, int]] = {
     "shopper.carts.merge": (7, 7),  # as carts.merge
     "shopper.carts.remove_item": (4, 4),  # as carts.clear
     "shopper.carts.set_quantity": ONE,
+    "shopper.orders.find_by_number": (2, 2),
+    "shopper.orders.get": ONE,
+    "shopper.orders.get_many": ONE,
+    "shopper.orders.list": ONE,
+    "shopper.orders.place": (4, 3),
+    "shopper.orders.preview": ONE,
 }
 
 

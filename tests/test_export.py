@@ -40,7 +40,7 @@ def exported(shop: Store) -> bytes:
 
 
 def empty(connection: Connection) -> None:
-    connection.execute("TRUNCATE store.products, store.inventory, store.cart_items")
+    connection.execute("TRUNCATE store.products CASCADE")
 
 
 PRODUCTS = [

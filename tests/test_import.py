@@ -360,6 +360,7 @@ def test_a_product_deleted_meanwhile_is_a_conflict(shop: Store, connect_admin: C
 
     def delete(tick: Any) -> None:
         if tick.step == "merging":
+            connect_admin.execute("DELETE FROM store.stock_movements")
             connect_admin.execute("DELETE FROM store.products WHERE sku = 'A-1'")
 
     with pytest.raises(Conflict, match="run it again"):

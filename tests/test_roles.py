@@ -101,7 +101,7 @@ def test_app_reads_and_writes_what_it_needs(connect_as: ConnectAs) -> None:
     app = connect_as("store_app")
     user_id, product_id = created(app, USER), created(app, PRODUCT)
     app.execute("INSERT INTO store.inventory (product_id, on_hand) VALUES (%s, 5)", (product_id,))
-    app.execute("UPDATE store.inventory SET on_hand = on_hand + 1 WHERE product_id = %s", (product_id,))
+    app.execute("UPDATE store.inventory SET on_hand = on_hand + 1, reserved = 1 WHERE product_id = %s", (product_id,))
     cart_id = created(app, f"INSERT INTO store.carts (user_id, currency) VALUES ({user_id}, 'EUR') RETURNING id")
     app.execute("INSERT INTO store.cart_items (cart_id, product_id, quantity) VALUES (%s, %s, 2)", (cart_id, product_id))
     app.execute("UPDATE store.users SET password_hash = %s, updated_at = now() WHERE id = %s", (HASH, user_id))
@@ -126,7 +126,15 @@ def test_app_reads_and_writes_what_it_needs(connect_as: ConnectAs) -> None:
         "UPDATE store.products SET currency = 'USD'",
         "UPDATE store.inventory SET product_id = 2",
         "DELETE FROM store.inventory",
-        "UPDATE store.inventory SET reserved = 1",
+        "INSERT INTO store.inventory (product_id, on_hand, reserved) VALUES (1, 1, 1)",
+        "UPDATE store.stock_movements SET quantity = 1",
+        "DELETE FROM store.stock_movements",
+        "UPDATE store.reservations SET quantity = 1",
+        "DELETE FROM store.orders",
+        "UPDATE store.orders SET total = 1",
+        "UPDATE store.order_items SET quantity = 1",
+        "UPDATE store.payment_events SET amount = 1",
+        "DELETE FROM store.payments",
         "DELETE FROM store.carts",
         "UPDATE store.carts SET user_id = 1",
         "UPDATE store.cart_items SET cart_id = 2",
@@ -148,7 +156,7 @@ def test_app_may_not(connect_as: ConnectAs, statement: str) -> None:
 
 def test_readonly_reads_all_but_secrets(connect_as: ConnectAs) -> None:
     readonly = connect_as("store_readonly")
-    for table in ("products", "inventory", "cart_items"):
+    for table in ("products", "inventory", "cart_items", "order_items", "order_events", "payments", "payment_events"):
         readonly.execute(f"SELECT * FROM store.{table}".encode())
     readonly.execute("SELECT id, user_id, status, currency, created_at, updated_at, expires_at FROM store.carts")
     readonly.execute("SELECT id, username, email, is_active, created_at, updated_at FROM store.users")
@@ -157,6 +165,7 @@ def test_readonly_reads_all_but_secrets(connect_as: ConnectAs) -> None:
 
     refused(readonly, "SELECT password_hash FROM store.users")
     refused(readonly, "SELECT public_id FROM store.carts")
+    refused(readonly, "SELECT public_id FROM store.orders")
     refused(readonly, "SELECT * FROM store.credentials('ada')")
     refused(readonly, "SELECT * FROM store.product_imports")
 

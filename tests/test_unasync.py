@@ -21,7 +21,7 @@ An async module.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from store._acompat import acurrent, ato_thread
@@ -31,7 +31,7 @@ from store._async.session import AsyncSession
 class AsyncQueries:
     is_aio_driver = True
 
-    def start(self):
+    def start(self, work: Callable[[int], Awaitable[str]]):
         return Loader(colour="async")
 
     async def __aenter__(self) -> AsyncSession:
@@ -55,7 +55,7 @@ An async module.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from store._acompat import current, to_thread
@@ -65,7 +65,7 @@ from store._sync.session import Session
 class Queries:
     is_aio_driver = False
 
-    def start(self):
+    def start(self, work: Callable[[int], str]):
         return Loader(colour="sync")
 
     def __enter__(self) -> Session:

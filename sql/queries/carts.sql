@@ -2,6 +2,7 @@
 -- line is in the order or refused, never lost. A statement may lock the cart and add
 -- a line by itself; who reads or removes lines locks the cart in a statement before,
 -- because one statement does not see what was committed while it waited. Statements on a cart carry the scope of the caller behind its key.
+-- available is what can be sold, and what the cart itself holds.
 
 -- name: add_cart_item(cart_id, product_id, quantity, scope, scope_user_id, scope_public_id)^
 -- Add units of a product to a cart, to its line when it has one.
@@ -135,7 +136,7 @@ CROSS JOIN LATERAL (
                     'unit_price', p.price::text,
                     'line_total', store.line_total(ci.quantity, p.price, 0, c.currency)::text,
                     'is_active', p.is_active,
-                    'available', coalesce(i.on_hand - i.reserved, 0),
+                    'available', s.available + coalesce(r.quantity, 0),
                     'added_at', ci.added_at
                 )
                 ORDER BY ci.added_at ASC, ci.product_id ASC
@@ -148,6 +149,12 @@ CROSS JOIN LATERAL (
         ON p.id = ci.product_id
     LEFT JOIN store.inventory AS i
         ON i.product_id = ci.product_id
+    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
+    LEFT JOIN store.reservations AS r
+        ON
+            r.cart_id = c.id
+            AND r.product_id = ci.product_id
+            AND r.expires_at > now()
     WHERE ci.cart_id = c.id
 ) AS l
 WHERE
@@ -182,7 +189,7 @@ CROSS JOIN LATERAL (
                     'unit_price', p.price::text,
                     'line_total', store.line_total(ci.quantity, p.price, 0, c.currency)::text,
                     'is_active', p.is_active,
-                    'available', coalesce(i.on_hand - i.reserved, 0),
+                    'available', s.available + coalesce(r.quantity, 0),
                     'added_at', ci.added_at
                 )
                 ORDER BY ci.added_at ASC, ci.product_id ASC
@@ -195,6 +202,12 @@ CROSS JOIN LATERAL (
         ON p.id = ci.product_id
     LEFT JOIN store.inventory AS i
         ON i.product_id = ci.product_id
+    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
+    LEFT JOIN store.reservations AS r
+        ON
+            r.cart_id = c.id
+            AND r.product_id = ci.product_id
+            AND r.expires_at > now()
     WHERE ci.cart_id = c.id
 ) AS l
 WHERE
@@ -245,9 +258,10 @@ WHERE
     AND c.user_id IS NULL
 FOR NO KEY UPDATE OF c;
 
--- name: merge_cart_items(source_id, target_id)!
--- Move the lines of one locked cart into another, sums capped at what a line holds, and mark the first merged.
--- Locks: the lines of both carts, in carts that are locked already, then the first cart.
+-- name: merge_cart_items(source_id, target_id, strategy)!
+-- Move the lines of one locked cart into another, capped at what a line holds, mark the first merged and give back what it holds.
+-- Locks: the lines of both carts, in carts that are locked already, store.inventory, ascending product_id, the holds, then the
+-- first cart.
 WITH moved AS (
     DELETE FROM store.cart_items AS ci
     WHERE ci.cart_id = :source_id::bigint
@@ -257,13 +271,62 @@ WITH moved AS (
 received AS (
     INSERT INTO store.cart_items AS ci (cart_id, product_id, quantity, added_at)
     SELECT
-        :target_id::bigint,
+        :target_id::bigint AS cart_id,
         m.product_id,
         m.quantity,
         m.added_at
     FROM moved AS m
     ON CONFLICT (cart_id, product_id) DO UPDATE
-    SET quantity = least(ci.quantity + excluded.quantity, 9999)
+    SET
+        quantity = CASE :strategy::text
+            WHEN 'sum' THEN least(ci.quantity + excluded.quantity, 9999)
+            WHEN 'max' THEN greatest(ci.quantity, excluded.quantity)
+            WHEN 'keep_guest' THEN excluded.quantity
+            ELSE ci.quantity
+        END
+),
+
+locked AS (
+    SELECT
+        i.product_id,
+        i.on_hand,
+        i.reserved
+    FROM store.inventory AS i
+    WHERE i.product_id IN (SELECT r.product_id FROM store.reservations AS r WHERE r.cart_id = :source_id::bigint)
+    ORDER BY i.product_id ASC
+    FOR NO KEY UPDATE OF i
+),
+
+held AS (
+    SELECT
+        r.cart_id,
+        r.product_id,
+        r.quantity
+    FROM locked AS l
+    INNER JOIN store.reservations AS r
+        ON r.product_id = l.product_id
+    WHERE r.cart_id = :source_id::bigint
+    ORDER BY r.product_id ASC
+    FOR UPDATE OF r
+),
+
+released AS (
+    DELETE FROM store.reservations AS r
+    USING held AS h
+    WHERE
+        r.cart_id = h.cart_id
+        AND r.product_id = h.product_id
+),
+
+returned AS (
+    UPDATE store.inventory AS i
+    SET
+        on_hand = l.on_hand,
+        reserved = l.reserved - h.quantity
+    FROM locked AS l
+    INNER JOIN held AS h
+        ON h.product_id = l.product_id
+    WHERE i.product_id = l.product_id
 )
 
 UPDATE store.carts AS c

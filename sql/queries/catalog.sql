@@ -1,4 +1,4 @@
--- What the shop sells. inventory_count is what can be sold now: on_hand - reserved.
+-- What the shop sells. inventory_count is what can be sold now, which store.sellable() says.
 -- A listing is one statement a sort and direction: a keyset page by an index, with
 -- every filter bound (a filter that is off is bound to a value that lets all pass).
 
@@ -51,6 +51,19 @@ stocked AS (
     INNER JOIN given AS g
         ON g.sku = c.sku
     RETURNING product_id, on_hand
+),
+
+opened AS (
+    INSERT INTO store.stock_movements (product_id, kind, quantity, on_hand_after, reason)
+    SELECT
+        s.product_id,
+        'received' AS kind,
+        s.on_hand,
+        s.on_hand,
+        'opening balance' AS reason
+    FROM stocked AS s
+    WHERE s.on_hand > 0
+    ORDER BY s.product_id ASC
 )
 
 SELECT
@@ -72,7 +85,7 @@ INNER JOIN given AS g
 ORDER BY g.position ASC;
 
 -- name: delete_product(product_id)!
--- Delete a product, its inventory and the lines of carts that hold it.
+-- Delete a product that never had stock, its inventory and the lines of carts that hold it.
 -- Locks: the product, then by cascade its inventory and the lines of carts that hold it.
 DELETE FROM store.products AS p
 WHERE p.id = :product_id::bigint;
@@ -87,8 +100,9 @@ WITH matching AS (
         coalesce(s.available, 0) AS available
     FROM store.products AS p
     LEFT JOIN LATERAL (
-        SELECT i.on_hand - i.reserved AS available
+        SELECT w.available
         FROM store.inventory AS i
+        CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
         WHERE i.product_id = p.id
         LIMIT 1
     ) AS s
@@ -137,8 +151,9 @@ WITH matching AS (
         coalesce(s.available, 0) AS available
     FROM store.products AS p
     LEFT JOIN LATERAL (
-        SELECT i.on_hand - i.reserved AS available
+        SELECT w.available
         FROM store.inventory AS i
+        CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
         WHERE i.product_id = p.id
         LIMIT 1
     ) AS s
@@ -189,12 +204,13 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    s.available AS inventory_count,
     p.created_at,
     p.updated_at
 FROM store.products AS p
 LEFT JOIN store.inventory AS i
     ON i.product_id = p.id
+CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 WHERE
     p.id = :product_id::bigint
     AND p.is_active = ANY(:active::boolean[]);
@@ -211,12 +227,13 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    s.available AS inventory_count,
     p.created_at,
     p.updated_at
 FROM store.products AS p
 LEFT JOIN store.inventory AS i
     ON i.product_id = p.id
+CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 WHERE
     upper(p.sku) = upper(:sku::text COLLATE "C")
     AND p.is_active = ANY(:active::boolean[]);
@@ -232,12 +249,13 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    s.available AS inventory_count,
     p.created_at,
     p.updated_at
 FROM store.products AS p
 LEFT JOIN store.inventory AS i
     ON i.product_id = p.id
+CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 WHERE
     p.id = ANY(:product_ids::bigint[])
     AND p.is_active = ANY(:active::boolean[]);
@@ -255,17 +273,23 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    coalesce(s.available, 0) AS inventory_count,
     p.created_at,
     p.updated_at
 FROM store.products AS p
-LEFT JOIN store.inventory AS i
-    ON i.product_id = p.id
+LEFT JOIN LATERAL (
+    SELECT w.available
+    FROM store.inventory AS i
+    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
+    WHERE i.product_id = p.id
+    LIMIT 1
+) AS s
+    ON true
 WHERE
     (p.created_at, p.id) > (:after_created_at::timestamptz, :after_id::bigint)
     AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric
     AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+    AND coalesce(s.available, 0) >= :min_available::bigint
 ORDER BY p.created_at ASC, p.id ASC
 LIMIT least(:page_size::bigint, 200) + 1;
 
@@ -282,17 +306,23 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    coalesce(s.available, 0) AS inventory_count,
     p.created_at,
     p.updated_at
 FROM store.products AS p
-LEFT JOIN store.inventory AS i
-    ON i.product_id = p.id
+LEFT JOIN LATERAL (
+    SELECT w.available
+    FROM store.inventory AS i
+    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
+    WHERE i.product_id = p.id
+    LIMIT 1
+) AS s
+    ON true
 WHERE
     (p.created_at, p.id) < (:after_created_at::timestamptz, :after_id::bigint)
     AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric
     AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+    AND coalesce(s.available, 0) >= :min_available::bigint
 ORDER BY p.created_at DESC, p.id DESC
 LIMIT least(:page_size::bigint, 200) + 1;
 
@@ -309,17 +339,23 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    coalesce(s.available, 0) AS inventory_count,
     p.created_at,
     p.updated_at
 FROM store.products AS p
-LEFT JOIN store.inventory AS i
-    ON i.product_id = p.id
+LEFT JOIN LATERAL (
+    SELECT w.available
+    FROM store.inventory AS i
+    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
+    WHERE i.product_id = p.id
+    LIMIT 1
+) AS s
+    ON true
 WHERE
     (p.name, p.id) > (:after_name::text, :after_id::bigint)
     AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric
     AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+    AND coalesce(s.available, 0) >= :min_available::bigint
 ORDER BY p.name ASC, p.id ASC
 LIMIT least(:page_size::bigint, 200) + 1;
 
@@ -336,17 +372,23 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    coalesce(s.available, 0) AS inventory_count,
     p.created_at,
     p.updated_at
 FROM store.products AS p
-LEFT JOIN store.inventory AS i
-    ON i.product_id = p.id
+LEFT JOIN LATERAL (
+    SELECT w.available
+    FROM store.inventory AS i
+    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
+    WHERE i.product_id = p.id
+    LIMIT 1
+) AS s
+    ON true
 WHERE
     (p.name, p.id) < (:after_name::text, :after_id::bigint)
     AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric
     AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+    AND coalesce(s.available, 0) >= :min_available::bigint
 ORDER BY p.name DESC, p.id DESC
 LIMIT least(:page_size::bigint, 200) + 1;
 
@@ -363,17 +405,23 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    coalesce(s.available, 0) AS inventory_count,
     p.created_at,
     p.updated_at
 FROM store.products AS p
-LEFT JOIN store.inventory AS i
-    ON i.product_id = p.id
+LEFT JOIN LATERAL (
+    SELECT w.available
+    FROM store.inventory AS i
+    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
+    WHERE i.product_id = p.id
+    LIMIT 1
+) AS s
+    ON true
 WHERE
     (p.price, p.id) > (:after_price::numeric, :after_id::bigint)
     AND p.price <= :price_to::numeric
     AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+    AND coalesce(s.available, 0) >= :min_available::bigint
 ORDER BY p.price ASC, p.id ASC
 LIMIT least(:page_size::bigint, 200) + 1;
 
@@ -390,17 +438,23 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    coalesce(s.available, 0) AS inventory_count,
     p.created_at,
     p.updated_at
 FROM store.products AS p
-LEFT JOIN store.inventory AS i
-    ON i.product_id = p.id
+LEFT JOIN LATERAL (
+    SELECT w.available
+    FROM store.inventory AS i
+    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
+    WHERE i.product_id = p.id
+    LIMIT 1
+) AS s
+    ON true
 WHERE
     (p.price, p.id) < (:after_price::numeric, :after_id::bigint)
     AND p.price >= :price_from::numeric
     AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(i.on_hand - i.reserved, 0) >= :min_available::bigint
+    AND coalesce(s.available, 0) >= :min_available::bigint
 ORDER BY p.price DESC, p.id DESC
 LIMIT least(:page_size::bigint, 200) + 1;
 
@@ -414,8 +468,9 @@ WITH matching AS (
         ts_rank(p.search, websearch_to_tsquery('pg_catalog.simple', :text::text)) AS relevance
     FROM store.products AS p
     LEFT JOIN LATERAL (
-        SELECT i.on_hand - i.reserved AS available
+        SELECT w.available
         FROM store.inventory AS i
+        CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
         WHERE i.product_id = p.id
         LIMIT 1
     ) AS s
@@ -445,7 +500,7 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    coalesce(i.on_hand - i.reserved, 0) AS inventory_count,
+    s.available AS inventory_count,
     p.created_at,
     p.updated_at
 FROM best AS b
@@ -453,6 +508,7 @@ INNER JOIN store.products AS p
     ON p.id = b.id
 LEFT JOIN store.inventory AS i
     ON i.product_id = p.id
+CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 ORDER BY b.relevance DESC, p.id ASC;
 
 -- name: update_product(product_id, sku, name, set_description, description, price, is_active, expected_updated_at)^
@@ -479,6 +535,14 @@ RETURNING
     p.price,
     p.currency,
     p.is_active,
-    coalesce((SELECT i.on_hand - i.reserved FROM store.inventory AS i WHERE i.product_id = p.id), 0) AS inventory_count,
+    coalesce(
+        (
+            SELECT s.available
+            FROM store.inventory AS i
+            CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
+            WHERE i.product_id = p.id
+        ),
+        0
+    ) AS inventory_count,
     p.created_at,
     p.updated_at;

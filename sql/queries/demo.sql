@@ -13,6 +13,18 @@ SELECT
     ) IS NOT NULL AS has_rows,
     (SELECT count(*) FROM store.users AS u WHERE lower(u.username) = 'store-demo' AND NOT u.is_active) = 1 AS is_demo;
 
+-- name: remove_demo_movements()!
+-- Delete the ledger of the sample catalog, which only the owner of the schema may.
+-- Locks: the movements.
+DELETE FROM store.stock_movements AS m
+WHERE m.product_id IN (
+    SELECT p.id
+    FROM store.products AS p
+    WHERE
+        upper(p.sku) >= 'DEMO-'
+        AND upper(p.sku) < 'DEMO.'
+);
+
 -- name: remove_demo_products()!
 -- Delete the sample catalog, its inventory and the lines of carts that hold it.
 -- Locks: the products, then by cascade their inventory and the lines of carts that hold them.

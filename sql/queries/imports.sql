@@ -181,3 +181,34 @@ SELECT
     set_config('enable_seqscan', 'off', true) AS enable_seqscan,
     set_config('enable_bitmapscan', 'off', true) AS enable_bitmapscan,
     set_config('lock_timeout', '30s', true) AS lock_timeout;
+
+-- name: record_import_movements(import_id)!
+-- Write into the ledger what an import changed: the difference between the stock as it is now and the last movement.
+-- The import holds the lock of every inventory row it changed, so nobody else can have moved that stock since.
+-- Locks: the new rows.
+INSERT INTO store.stock_movements (product_id, kind, quantity, on_hand_after, reason)
+SELECT
+    i.product_id,
+    CASE WHEN m.on_hand_after IS NULL THEN 'received' ELSE 'adjusted' END AS kind,
+    i.on_hand - coalesce(m.on_hand_after, 0) AS quantity,
+    i.on_hand,
+    'import' AS reason
+FROM (
+    SELECT DISTINCT upper(s.sku) AS key
+    FROM store.product_imports AS s
+    WHERE s.import_id = :import_id::uuid
+) AS k
+INNER JOIN store.products AS p
+    ON upper(p.sku) = k.key
+INNER JOIN store.inventory AS i
+    ON i.product_id = p.id
+LEFT JOIN LATERAL (
+    SELECT last.on_hand_after
+    FROM store.stock_movements AS last
+    WHERE last.product_id = i.product_id
+    ORDER BY last.id DESC
+    LIMIT 1
+) AS m
+    ON true
+WHERE i.on_hand <> coalesce(m.on_hand_after, 0)
+ORDER BY i.product_id ASC;

@@ -41,8 +41,70 @@ INNER JOIN given AS g
 ORDER BY g.position ASC;
 
 -- name: delete_user(user_id)!
--- Delete a user and, by cascade, their carts.
--- Locks: the user, then by cascade their carts and lines.
+-- Delete a user and, by cascade, their addresses and carts, after giving back what those carts hold. Orders stay, without the user.
+-- Locks: the carts, ascending id, store.inventory, ascending product_id, the holds, then the user.
+WITH cart AS (
+    SELECT c.id
+    FROM store.carts AS c
+    WHERE c.user_id = :user_id::bigint
+    ORDER BY c.id ASC
+    FOR UPDATE OF c
+),
+
+locked AS (
+    SELECT
+        i.product_id,
+        i.on_hand,
+        i.reserved
+    FROM store.inventory AS i
+    WHERE i.product_id IN (
+        SELECT r.product_id
+        FROM cart
+        INNER JOIN store.reservations AS r
+            ON r.cart_id = cart.id
+    )
+    ORDER BY i.product_id ASC
+    FOR NO KEY UPDATE OF i
+),
+
+held AS (
+    SELECT
+        r.cart_id,
+        r.product_id,
+        r.quantity
+    FROM locked AS l
+    INNER JOIN store.reservations AS r
+        ON r.product_id = l.product_id
+    WHERE r.cart_id IN (SELECT cart.id FROM cart)
+    ORDER BY r.product_id ASC, r.cart_id ASC
+    FOR UPDATE OF r
+),
+
+released AS (
+    DELETE FROM store.reservations AS r
+    USING held AS h
+    WHERE
+        r.cart_id = h.cart_id
+        AND r.product_id = h.product_id
+),
+
+returned AS (
+    UPDATE store.inventory AS i
+    SET
+        on_hand = l.on_hand,
+        reserved = l.reserved - h.quantity
+    FROM locked AS l
+    INNER JOIN (
+        SELECT
+            h.product_id,
+            sum(h.quantity) AS quantity
+        FROM held AS h
+        GROUP BY h.product_id
+    ) AS h
+        ON h.product_id = l.product_id
+    WHERE i.product_id = l.product_id
+)
+
 DELETE FROM store.users AS u
 WHERE u.id = :user_id::bigint;
 

@@ -60,4 +60,4 @@ CREATE TABLE store.inventory (
 
 COMMENT ON TABLE store.inventory IS 'The one truth about stock: one row a product.';
 COMMENT ON COLUMN store.inventory.on_hand IS 'Units in the house, reserved ones included.';
-COMMENT ON COLUMN store.inventory.reserved IS 'Units promised to somebody. What can be sold is on_hand - reserved.';
+COMMENT ON COLUMN store.inventory.reserved IS 'Units held for carts, by expired holds too. What can be sold is store.sellable().';

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -25,6 +26,20 @@ def to_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) ->
     Run it: a thread of its own is only needed where there is a loop.
     """
     return function(*args, **kwargs)
+
+
+async def asleep(seconds: float) -> None:
+    """
+    Wait without holding up the event loop.
+    """
+    await asyncio.sleep(seconds)
+
+
+def sleep(seconds: float) -> None:
+    """
+    Wait.
+    """
+    time.sleep(seconds)
 
 
 def acurrent() -> object:

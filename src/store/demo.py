@@ -126,4 +126,6 @@ def remove(store: Store) -> tuple[int, int]:
         if not tx.one(Contents, queries.demo.describe_contents).is_demo:
             message = "there is nothing of the demonstration in this database"
             raise DatabaseInUse(message)
-        return tx.affected(queries.demo.remove_demo_products), tx.affected(queries.demo.remove_demo_users)
+        users = tx.affected(queries.demo.remove_demo_users)
+        tx.affected(queries.demo.remove_demo_movements)
+        return tx.affected(queries.demo.remove_demo_products), users

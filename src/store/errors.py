@@ -8,7 +8,10 @@ constraint name and then by SQLSTATE, and nowhere else.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar, Self
 
 
 class StoreError(Exception):
@@ -90,15 +93,124 @@ class DuplicateSku(Conflict):
     """
 
 
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """
+    A product of which less can be sold than was wanted.
+    """
+
+    product_id: int
+    wanted: int
+    available: int
+
+
 class OutOfStock(Conflict):
     """
     Stock cannot fall below zero or below what is reserved.
+    """
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        shortages: Iterable[Shortage] = (),
+        sqlstate: str | None = None,
+        constraint: str | None = None,
+    ) -> None:
+        super().__init__(message, sqlstate=sqlstate, constraint=constraint)
+        self.shortages = tuple(shortages)
+
+    @classmethod
+    def of(cls, shortages: Iterable[Shortage]) -> Self:
+        """
+        Return the error that names every product that fell short.
+        """
+        found = tuple(shortages)
+        shown = "; ".join(f"product {each.product_id}: {each.wanted} wanted, {each.available} available" for each in found[:10])
+        return cls(f"not enough stock: {shown}{'; ...' if len(found) > 10 else ''}", shortages=found)
+
+
+class ProductInUse(Conflict):
+    """
+    The product was sold, moved or is held, and its history stays: archive it instead.
     """
 
 
 class CartClosed(Conflict):
     """
     The cart is no longer open: it was ordered, merged or abandoned.
+    """
+
+
+class CartEmpty(Conflict):
+    """
+    The cart has no lines.
+    """
+
+
+class PriceChanged(Conflict):
+    """
+    The total is another one than was expected.
+    """
+
+    def __init__(self, message: str | None = None, *, expected: Decimal, total: Decimal) -> None:
+        super().__init__(message)
+        self.expected = expected
+        self.total = total
+
+
+class IllegalTransition(Conflict):
+    """
+    The order cannot take this step.
+    """
+
+    def __init__(self, message: str | None = None, *, from_status: str, to_status: str, legal: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.from_status = from_status
+        self.to_status = to_status
+        self.legal = tuple(legal)
+
+
+class PaymentOutstanding(Conflict):
+    """
+    Money is still authorized or captured for this order: void or refund it first.
+    """
+
+
+class AmountExceeded(Conflict):
+    """
+    More than may be authorized, captured or refunded.
+    """
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        amount: Decimal | None = None,
+        limit: Decimal | None = None,
+        sqlstate: str | None = None,
+        constraint: str | None = None,
+    ) -> None:
+        super().__init__(message, sqlstate=sqlstate, constraint=constraint)
+        self.amount = amount
+        self.limit = limit
+
+
+class IdempotencyKeyReused(Conflict):
+    """
+    This idempotency key belongs to another call: the same key is the same wish.
+    """
+
+
+class DuplicatePayment(Conflict):
+    """
+    The provider's reference belongs to a payment already.
+    """
+
+
+class DuplicateOrder(Conflict):
+    """
+    An order with this external reference exists.
     """
 
 
@@ -287,12 +399,24 @@ class TooManyRows(StoreError):
 _TAKEN: dict[str, type[Conflict]] = {
     "carts_one_open_per_user": Conflict,
     "inventory_reserved_within_on_hand": OutOfStock,
+    "order_items_product_id_fkey": ProductInUse,
+    "orders_external_ref_key": DuplicateOrder,
+    "payment_events_idempotency_key_key": IdempotencyKeyReused,
+    "payments_captured_within_authorized": AmountExceeded,
+    "payments_provider_ref_key": DuplicatePayment,
+    "payments_refunded_within_captured": AmountExceeded,
     "products_sku_key": DuplicateSku,
+    "reservations_cart_id_fkey": Conflict,
+    "reservations_product_id_fkey": ProductInUse,
+    "stock_movements_product_id_fkey": ProductInUse,
     "users_email_key": DuplicateEmail,
     "users_username_key": DuplicateUsername,
 }
 
 _RULES: dict[str, tuple[str, str]] = {
+    "addresses_country_is_code": ("country", "two capital letters (ISO 3166-1)"),
+    "addresses_lengths": ("address", "1 to 255 characters a line, 32 for postal code and phone"),
+    "addresses_timestamps_bounded": ("timestamp", "between the years 2000 and 2200"),
     "amount_in_range": ("amount", "0 or more, below 1000000000000, at most 4 decimals"),
     "cart_items_added_at_bounded": ("added_at", "between the years 2000 and 2200"),
     "cart_items_quantity_in_range": ("quantity", "1 to 9999 in one line of a cart"),
@@ -300,12 +424,55 @@ _RULES: dict[str, tuple[str, str]] = {
     "carts_status_known": ("status", "open, ordered, merged or abandoned"),
     "carts_timestamps_bounded": ("timestamp", "between the years 2000 and 2200"),
     "inventory_on_hand_bounded": ("on_hand", "at most 1000000000"),
+    "order_events_at_bounded": ("timestamp", "between the years 2000 and 2200"),
+    "order_events_first_is_placed": ("from_status", "empty in the first event of an order and nowhere else"),
+    "order_events_seq_positive": ("seq", "1 or more"),
+    "order_events_texts_bounded": ("reason", "1 to 500 characters, an actor 1 to 100"),
+    "order_events_transition_fkey": ("to_status", "a step of store.order_transitions"),
+    "order_items_discount_within_price": ("discount", "at most the price of the line"),
+    "order_items_line_no_positive": ("line_no", "1 or more"),
+    "order_items_quantity_positive": ("quantity", "1 to 1000000000"),
+    "orders_addresses_are_objects": ("ship_to", "an address"),
+    "orders_amounts_fit_currency": ("amount", "no fraction of the smallest unit of the currency"),
+    "orders_currency_is_code": ("currency", "three capital letters (ISO 4217)"),
+    "orders_email_canonical": ("email", "lower-case ASCII with one @ and a domain, 3 to 254 characters"),
+    "orders_have_a_contact": ("email", "given where the order has neither a user nor an external reference"),
+    "orders_source_names_ref": ("external_ref", "given with its source, 1 to 255 characters"),
+    "orders_status_known": ("status", "placed, paid, shipped, delivered, cancelled or refunded"),
+    "orders_timestamps_bounded": ("timestamp", "between the years 2000 and 2200"),
+    "orders_total_adds_up": ("total", "subtotal, less discount, plus shipping and tax"),
+    "orders_version_positive": ("version", "1 or more"),
+    "outbox_payload_is_object": ("payload", "a JSON object"),
+    "outbox_timestamps_bounded": ("timestamp", "between the years 2000 and 2200"),
+    "outbox_topic_length": ("topic", "1 to 100 characters"),
+    "payment_events_actor_length": ("actor", "1 to 100 characters"),
+    "payment_events_amount_positive": ("amount", "more than 0"),
+    "payment_events_at_bounded": ("timestamp", "between the years 2000 and 2200"),
+    "payment_events_idempotency_key_length": ("idempotency_key", "1 to 255 characters"),
+    "payment_events_kind_known": ("kind", "authorize, capture, void or refund"),
+    "payment_events_seq_positive": ("seq", "1 or more"),
+    "payments_amounts_fit_currency": ("amount", "no fraction of the smallest unit of the currency"),
+    "payments_currency_is_code": ("currency", "three capital letters (ISO 4217)"),
+    "payments_payment_no_positive": ("payment_no", "1 or more"),
+    "payments_provider_length": ("provider", "1 to 64 characters, its reference 1 to 255"),
+    "payments_timestamps_bounded": ("timestamp", "between the years 2000 and 2200"),
     "products_currency_is_code": ("currency", "three capital letters (ISO 4217)"),
     "products_description_length": ("description", "1 to 10000 characters, or none"),
     "products_name_length": ("name", "1 to 255 characters, not only blanks"),
     "products_sku_characters": ("sku", "printable ASCII, no blank at either end"),
     "products_sku_length": ("sku", "1 to 64 characters"),
     "products_timestamps_bounded": ("timestamp", "between the years 2000 and 2200"),
+    "rate_in_range": ("tax_rate", "0 or more, below 10, at most 6 decimals"),
+    "reservations_expires_at_bounded": ("timestamp", "between the years 2000 and 2200"),
+    "reservations_quantity_in_range": ("quantity", "1 to 1000000000"),
+    "stock_movements_created_at_bounded": ("timestamp", "between the years 2000 and 2200"),
+    "stock_movements_kind_known": ("kind", "received, sold, returned, adjusted or damaged"),
+    "stock_movements_on_hand_after_bounded": ("on_hand", "0 to 1000000000"),
+    "stock_movements_sign_fits_kind": (
+        "quantity",
+        "positive for received and returned, negative for sold and damaged, never 0",
+    ),
+    "stock_movements_texts_bounded": ("reason", "1 to 500 characters, an actor 1 to 100"),
     "users_email_canonical": ("email", "lower-case ASCII with one @ and a domain"),
     "users_email_length": ("email", "3 to 254 characters"),
     "users_password_hash_is_hash": (
@@ -318,10 +485,16 @@ _RULES: dict[str, tuple[str, str]] = {
 }
 
 _MISSING: dict[str, str] = {
+    "addresses_user_id_fkey": "user",
     "cart_items_cart_id_fkey": "cart",
     "cart_items_product_id_fkey": "product",
     "carts_user_id_fkey": "user",
     "inventory_product_id_fkey": "product",
+    "order_events_order_id_fkey": "order",
+    "order_items_order_id_fkey": "order",
+    "orders_user_id_fkey": "user",
+    "payment_events_payment_fkey": "payment",
+    "payments_order_id_fkey": "order",
 }
 
 _STATES: dict[str, type[StoreError]] = {

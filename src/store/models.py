@@ -24,14 +24,29 @@ __all__ = [
     "CartLine",
     "CartStatus",
     "Facets",
+    "Hold",
     "Inventory",
+    "MergeStrategy",
+    "MovementKind",
     "NewProduct",
     "NewUser",
+    "Order",
+    "OrderEvent",
+    "OrderLine",
+    "OrderPreview",
+    "OrderStatus",
+    "OrderSummary",
     "Page",
+    "Payment",
+    "PaymentEvent",
+    "PaymentKind",
+    "PaymentStatus",
+    "PostalAddress",
     "PriceRange",
     "Product",
     "ProductSort",
     "ProductUpdate",
+    "StockMovement",
     "User",
     "UserUpdate",
 ]
@@ -147,7 +162,24 @@ Instant = Annotated[AwareDatetime, Field(ge=MIN_INSTANT, lt=MAX_INSTANT)]
 PublicId = UUID
 SearchText = Annotated[str, Field(strict=True, max_length=1000), AfterValidator(_storable)]
 
+HoldSeconds = Annotated[int, Field(strict=True, ge=1, le=30 * 86_400)]
+Held = Annotated[int, Field(strict=True, ge=1, le=MAX_STOCK)]
+Actor = Annotated[str, Field(strict=True, min_length=1, max_length=100), AfterValidator(_storable)]
+Reason = Annotated[str, Field(strict=True, min_length=1, max_length=500), AfterValidator(_storable)]
+
+Paid = Annotated[Money, Field(gt=0)]
+Line = Annotated[str, Field(strict=True, min_length=1, max_length=255), AfterValidator(_storable), AfterValidator(_not_blank)]
+Short = Annotated[str, Field(strict=True, min_length=1, max_length=32), AfterValidator(_storable)]
+Word = Annotated[str, Field(strict=True, min_length=1, max_length=64), AfterValidator(_storable)]
+Reference = Annotated[str, Field(strict=True, min_length=1, max_length=255), AfterValidator(_storable)]
+Version = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
+
 CartStatus = Literal["open", "ordered", "merged", "abandoned"]
+MergeStrategy = Literal["sum", "max", "keep_user", "keep_guest"]
+MovementKind = Literal["received", "sold", "returned", "adjusted", "damaged"]
+OrderStatus = Literal["placed", "paid", "shipped", "delivered", "cancelled", "refunded"]
+PaymentKind = Literal["authorize", "capture", "void", "refund"]
+PaymentStatus = Literal["authorized", "captured", "refunded", "voided"]
 ProductSort = Literal["created_at", "name", "price"]
 
 
@@ -261,13 +293,63 @@ class Product(Dto, frozen=True):
 
 class Inventory(Dto, frozen=True):
     """
-    The stock of a product in units: on_hand in the house, reserved of them promised, available the rest.
+    The stock of a product in units: on_hand in the house, reserved of them held for carts, available what can be sold, the
+    expired holds included.
     """
 
     product_id: Id
     on_hand: Count
     reserved: Count
     available: Count
+
+
+class StockMovement(Dto, frozen=True):
+    """
+    A change of stock: how many units came (positive) or went, and how many there were afterwards.
+    """
+
+    product_id: Id
+    id: Id
+    kind: MovementKind
+    quantity: int
+    on_hand_after: Count
+    order_id: Id | None
+    reason: str | None
+    actor: str | None
+    created_at: AwareDatetime
+
+
+class Hold(Dto, frozen=True):
+    """
+    Units of a product held for a cart until they expire.
+    """
+
+    cart_id: Id
+    product_id: Id
+    quantity: Held
+    expires_at: AwareDatetime
+
+
+class HoldVerdict(Dto, frozen=True):
+    """
+    What a reservation found for one product; without expires_at nothing was held.
+    """
+
+    cart_id: Id
+    cart_status: CartStatus
+    product_id: Id | None
+    wanted: Count | None
+    available: Count | None
+    is_active: bool | None
+    expires_at: AwareDatetime | None
+
+
+class Released(Dto, frozen=True):
+    """
+    Of how many products a cart gave units back.
+    """
+
+    released: Count
 
 
 class PriceStep(Dto, frozen=True):
@@ -384,6 +466,237 @@ class LockedCart(Dto, frozen=True):
     id: Id
     status: CartStatus
     currency: str
+
+
+# --- orders and payments ---------------------------------------------------------------------------------------------
+
+
+class PostalAddress(Input, frozen=True):
+    """
+    Where a parcel or an invoice goes. An order keeps a copy.
+    """
+
+    name: Line = Field(repr=False)
+    line1: Line = Field(repr=False)
+    line2: Line | None = Field(default=None, repr=False)
+    city: Line = Field(repr=False)
+    region: Line | None = Field(default=None, repr=False)
+    postal_code: Short | None = Field(default=None, repr=False)
+    country: Annotated[str, Field(strict=True, pattern=r"^[A-Z]{2}$")] = Field(repr=False)
+    phone: Short | None = Field(default=None, repr=False)
+
+
+class OrderLine(Dto, frozen=True):
+    """
+    A line of an order as it was sold: nothing of it follows the product.
+    """
+
+    line_no: Id
+    product_id: Id
+    sku: str
+    name: str
+    unit_price: Decimal
+    quantity: Id
+    discount: Decimal
+    tax_rate: Decimal
+    tax: Decimal
+    total: Decimal
+
+
+class OrderEvent(Dto, frozen=True):
+    """
+    A step of an order; the first comes from no status.
+    """
+
+    seq: Id
+    from_status: OrderStatus | None
+    to_status: OrderStatus
+    actor: str | None
+    reason: str | None
+    at: AwareDatetime
+
+
+class Payment(Dto, frozen=True):
+    """
+    An authorization at a provider and what became of it.
+    """
+
+    payment_no: Id
+    provider: str
+    provider_ref: str
+    currency: str
+    authorized: Decimal
+    captured: Decimal
+    refunded: Decimal
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+
+    @property
+    def status(self) -> PaymentStatus:
+        """
+        What the amounts say.
+        """
+        if self.captured == 0:
+            return "authorized" if self.authorized else "voided"
+        return "refunded" if self.refunded == self.captured else "captured"
+
+
+class PaymentEvent(Dto, frozen=True):
+    """
+    A movement of money, and the amounts of its payment behind it. `replayed`: an earlier call did it, and this is its answer.
+    """
+
+    order_id: Id
+    seq: Id
+    payment_no: Id
+    kind: PaymentKind
+    amount: Decimal
+    authorized: Decimal
+    captured: Decimal
+    refunded: Decimal
+    idempotency_key: str
+    actor: str | None
+    at: AwareDatetime
+    replayed: bool = False
+
+
+class Order(Dto, frozen=True):
+    """
+    An order with its lines, payments and events. `replayed`: an earlier call had placed it, and this is its order.
+    """
+
+    id: Id
+    public_id: UUID = Field(repr=False)
+    number: str
+    user_id: Id | None
+    email: str | None = Field(repr=False)
+    status: OrderStatus
+    currency: str
+    subtotal: Decimal
+    discount: Decimal
+    shipping: Decimal
+    tax: Decimal
+    total: Decimal
+    prices_include_tax: bool
+    ship_to: PostalAddress | None = Field(repr=False)
+    bill_to: PostalAddress | None = Field(repr=False)
+    source: str | None
+    external_ref: str | None
+    version: Id
+    placed_at: AwareDatetime
+    updated_at: AwareDatetime
+    lines: tuple[OrderLine, ...]
+    payments: tuple[Payment, ...]
+    events: tuple[OrderEvent, ...]
+    replayed: bool = False
+
+
+class OrderSummary(Dto, frozen=True):
+    """
+    An order in a listing.
+    """
+
+    id: Id
+    number: str
+    user_id: Id | None
+    status: OrderStatus
+    currency: str
+    total: Decimal
+    placed_at: AwareDatetime
+    updated_at: AwareDatetime
+
+
+class OrderPreview(Dto, frozen=True):
+    """
+    What an order of a cart would be now. It can be placed when no line is short and none is archived.
+    """
+
+    cart_id: Id
+    currency: str
+    lines: tuple[CartLine, ...]
+    unavailable: tuple[CartLine, ...]
+    subtotal: Decimal
+    discount: Decimal
+    shipping: Decimal
+    tax: Decimal
+    total: Decimal
+    prices_include_tax: bool
+
+
+class OrderId(Dto, frozen=True):
+    """
+    Which order it is.
+    """
+
+    id: Id
+
+
+class PlaceableCart(Dto, frozen=True):
+    """
+    A locked cart that is to become an order.
+    """
+
+    id: Id
+    status: CartStatus
+    is_expired: bool
+
+
+class ShortLine(Dto, frozen=True):
+    """
+    A line of which less can be sold than was wanted.
+    """
+
+    product_id: Id
+    wanted: Count
+    available: Count
+
+
+class PlaceVerdict(Dto, frozen=True):
+    """
+    What the statement that places an order found; without `placed` it wrote nothing.
+    """
+
+    lines: Count
+    total: Decimal
+    has_contact: bool
+    archived: tuple[Id, ...]
+    foreign_products: tuple[Id, ...]
+    shortages: tuple[ShortLine, ...]
+    placed: Order | None
+
+
+class LockedOrder(Dto, frozen=True):
+    """
+    An order locked for the rest of the transaction.
+    """
+
+    id: Id
+    status: OrderStatus
+    currency: str
+
+
+class StepVerdict(Dto, frozen=True):
+    """
+    Whether an order took a step, from where, and what would be legal.
+    """
+
+    from_status: OrderStatus
+    version: Id
+    is_done: bool
+    is_settled: bool
+    legal: tuple[OrderStatus, ...]
+
+
+class PaymentVerdict(Dto, frozen=True):
+    """
+    What a statement that moves money found; without an answer it wrote nothing.
+    """
+
+    order_status: OrderStatus
+    is_known: bool
+    is_same: bool
+    due: Decimal
+    answer: PaymentEvent | None
 
 
 class Contents(Dto, frozen=True):

@@ -122,7 +122,7 @@ async def test_archive_keeps_the_product(shop: AsyncStore) -> None:
 
 
 async def test_delete_takes_stock_and_lines_along(shop: AsyncStore, connect_admin: Connection) -> None:
-    lamp = await shop.catalog.create(product())
+    lamp = await shop.catalog.create(product(on_hand=0))
     cart = await shop.carts.create_guest()
     await shop.carts.add_item(cart.id, product_id=lamp.id)
     await shop.catalog.delete(lamp.id)

@@ -123,7 +123,7 @@ def test_archive_keeps_the_product(shop: Store) -> None:
 
 
 def test_delete_takes_stock_and_lines_along(shop: Store, connect_admin: Connection) -> None:
-    lamp = shop.catalog.create(product())
+    lamp = shop.catalog.create(product(on_hand=0))
     cart = shop.carts.create_guest()
     shop.carts.add_item(cart.id, product_id=lamp.id)
     shop.catalog.delete(lamp.id)

@@ -10,6 +10,8 @@ from store import _arguments
 from store._async.carts import AsyncCarts
 from store._async.catalog import AsyncCatalog
 from store._async.inventory import AsyncInventories
+from store._async.orders import AsyncOrders
+from store._async.payments import AsyncPayments
 from store._async.shopper import AsyncShopper
 from store._async.users import AsyncUsers
 from store._runtime import Scope
@@ -53,6 +55,20 @@ class AsyncDomains:
         Everybody's carts.
         """
         return AsyncCarts(cast("AsyncRunner", self))
+
+    @property
+    def orders(self) -> AsyncOrders:
+        """
+        Everybody's orders.
+        """
+        return AsyncOrders(cast("AsyncRunner", self))
+
+    @property
+    def payments(self) -> AsyncPayments:
+        """
+        The money of orders.
+        """
+        return AsyncPayments(cast("AsyncRunner", self))
 
     def acting_as(self, user_id: int) -> AsyncShopper:
         """

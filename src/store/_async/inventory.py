@@ -1,33 +1,72 @@
 """
-Stock.
+Stock: what there is, what is held for whom, and what happened to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from store._arguments import checked, in_order, several
 from store._async.queries import queries
 from store._async.runner import AsyncRunner
-from store.errors import Conflict, NotFound
-from store.models import Delta, Id, Inventory, Stock
+from store._cursors import decode, encode
+from store.errors import CartClosed, CartEmpty, Conflict, NotFound, OutOfStock, ProductUnavailable, Shortage
+from store.models import (
+    MAX_ID,
+    Actor,
+    Delta,
+    Held,
+    Hold,
+    HoldSeconds,
+    HoldVerdict,
+    Id,
+    Inventory,
+    Page,
+    PageSize,
+    Reason,
+    Released,
+    Stock,
+    StockMovement,
+    Text,
+)
+
+AdjustmentKind = Literal["adjusted", "damaged"]
 
 
 class AsyncInventories:
     """
-    How many units of a product there are. The table itself refuses stock below zero or below what is reserved.
+    How many units of a product there are, and who holds some. The table itself refuses stock below zero or below what is held.
+
+    Whatever changes stock writes its movement into the ledger in the same statement.
     """
 
     def __init__(self, runner: AsyncRunner) -> None:
         self._runner = runner
 
-    async def adjust(self, product_id: int, *, delta: int) -> Inventory:
+    async def adjust(
+        self,
+        product_id: int,
+        *,
+        delta: int,
+        kind: AdjustmentKind = "adjusted",
+        reason: str | None = None,
+        actor: str | None = None,
+    ) -> Inventory:
         """
-        Add units to the stock, or take them out with a negative delta. Raises NotFound, or OutOfStock.
+        Add units to the stock, or take them out with a negative delta; what broke is `damaged`. Raises NotFound, or OutOfStock.
         """
-        product_id, delta = checked("product_id", Id, product_id), checked("delta", Delta, delta)
-        changed = await self._runner.one_or_none(Inventory, queries.inventory.adjust_stock, product_id=product_id, delta=delta)
-        return _found(changed, product_id)
+        kind = checked("kind", AdjustmentKind, kind)
+        return await self._move(product_id, kind, checked("delta", Delta, delta), reason, actor)
+
+    async def extend(self, cart_id: int, *, seconds: int = 900) -> tuple[Hold, ...]:
+        """
+        Let what a cart holds expire in so many seconds, never earlier than now agreed, and return it: what somebody else has
+        taken back is missing.
+        """
+        cart_id, seconds = checked("cart_id", Id, cart_id), checked("seconds", HoldSeconds, seconds)
+        held = await self._runner.many(Hold, queries.inventory.extend_holds, cart_id=cart_id, seconds=seconds)
+        return tuple(sorted(held, key=lambda hold: hold.product_id))
 
     async def get(self, product_id: int) -> Inventory:
         """
@@ -46,15 +85,87 @@ class AsyncInventories:
         rows = await self._runner.many(Inventory, queries.inventory.get_inventories, product_ids=ids) if ids else ()
         return in_order("product", ids, rows, "product_id")
 
-    async def set(self, product_id: int, *, quantity: int, expected: int | None = None) -> Inventory:
+    async def history(self, product_id: int, *, cursor: str | None = None, page_size: int = 50) -> Page[StockMovement]:
         """
-        Set the stock after a count. Raises NotFound, OutOfStock below what is reserved, and Conflict when it is not `expected`
+        Return a page of what happened to the stock of a product, newest first; empty for a product that never had any.
+
+        Raises InvalidCursor for a cursor of another product.
+        """
+        product_id, page_size = checked("product_id", Id, product_id), checked("page_size", PageSize, page_size)
+        listing = f"movements {product_id}"
+        before = MAX_ID if cursor is None else decode(listing, Text, cursor)[1]
+        found = await self._runner.many(
+            StockMovement, queries.inventory.list_movements, product_id=product_id, before_id=before, page_size=page_size
+        )
+        page = tuple(found[:page_size])
+        return Page(page, encode(listing, "", page[-1].id) if len(found) > page_size else None)
+
+    async def receive(
+        self, product_id: int, *, quantity: int, reason: str | None = None, actor: str | None = None
+    ) -> Inventory:
+        """
+        Add units that were delivered. Raises NotFound.
+        """
+        return await self._move(product_id, "received", checked("quantity", Held, quantity), reason, actor)
+
+    async def release(self, cart_id: int) -> int:
+        """
+        Give back all that a cart holds and return of how many products that was. Raises NotFound. Locks cart and stock.
+        """
+        cart_id = checked("cart_id", Id, cart_id)
+        found = await self._runner.one_or_none(Released, queries.inventory.release_holds, cart_id=cart_id)
+        if found is None:
+            raise _no_cart(cart_id)
+        return found.released
+
+    async def reserve(
+        self, cart_id: int, *, lines: Iterable[tuple[int, int]] | None = None, seconds: int = 900
+    ) -> tuple[Hold, ...]:
+        """
+        Hold units for an open cart until so many seconds have passed, all or none: of its own lines, or of the pairs
+        (product_id, quantity) in `lines`. A hold replaces the cart's earlier one of the product; pairs of one product add up.
+
+        Raises OutOfStock with every shortage, ProductUnavailable, NotFound, CartClosed, CartEmpty: then nothing was written.
+        Locks the cart, the stock by ascending product, the holds.
+        """
+        given = [] if lines is None else several("lines", tuple[Id, Held], lines)
+        found = await self._runner.again_if_taken(
+            "reservations_pkey",
+            HoldVerdict,
+            queries.inventory.reserve_stock,
+            cart_id=checked("cart_id", Id, cart_id),
+            of_cart=lines is None,
+            product_ids=[product_id for product_id, _ in given],
+            quantities=[quantity for _, quantity in given],
+            seconds=checked("seconds", HoldSeconds, seconds),
+        )
+        if not found:
+            raise _no_cart(cart_id)
+        return _held(found)
+
+    async def set(
+        self,
+        product_id: int,
+        *,
+        quantity: int,
+        expected: int | None = None,
+        reason: str | None = None,
+        actor: str | None = None,
+    ) -> Inventory:
+        """
+        Set the stock after a count. Raises NotFound, OutOfStock below what is held, and Conflict when it is not `expected`
         any more.
         """
         product_id, quantity = checked("product_id", Id, product_id), checked("quantity", Stock, quantity)
         expected = checked("expected", Stock | None, expected)
         changed = await self._runner.one_or_none(
-            Inventory, queries.inventory.set_stock, product_id=product_id, quantity=quantity, expected=expected
+            Inventory,
+            queries.inventory.set_stock,
+            product_id=product_id,
+            quantity=quantity,
+            expected=expected,
+            reason=checked("reason", Reason | None, reason),
+            actor=checked("actor", Actor | None, actor),
         )
         if changed is None and expected is not None:
             found = await self.get(product_id)
@@ -62,9 +173,55 @@ class AsyncInventories:
             raise Conflict(message)
         return _found(changed, product_id)
 
+    async def _move(self, product_id: int, kind: str, delta: int, reason: str | None, actor: str | None) -> Inventory:
+        product_id = checked("product_id", Id, product_id)
+        changed = await self._runner.one_or_none(
+            Inventory,
+            queries.inventory.adjust_stock,
+            product_id=product_id,
+            kind="adjusted" if kind == "damaged" and delta == 0 else kind,
+            delta=delta,
+            reason=checked("reason", Reason | None, reason),
+            actor=checked("actor", Actor | None, actor),
+        )
+        return _found(changed, product_id)
+
+
+def _held(found: list[HoldVerdict]) -> tuple[Hold, ...]:
+    cart_id, status = found[0].cart_id, found[0].cart_status
+    if status != "open":
+        message = f"cart {cart_id} is {status}, not open"
+        raise CartClosed(message)
+    if found[0].product_id is None:
+        message = f"cart {cart_id} has no lines to hold"
+        raise CartEmpty(message)
+    if found[0].expires_at is None:
+        raise _refusal(found)
+    return tuple(
+        Hold(cart_id=cart_id, product_id=row.product_id, quantity=row.wanted, expires_at=row.expires_at)
+        for row in found
+        if row.product_id is not None and row.wanted is not None and row.expires_at is not None
+    )
+
+
+def _refusal(found: list[HoldVerdict]) -> Conflict:
+    archived = [row.product_id for row in found if not row.is_active]
+    if archived:
+        return ProductUnavailable(f"not for sale: product {', '.join(map(str, archived[:10]))}")
+    short = [
+        Shortage(row.product_id, row.wanted, row.available)
+        for row in found
+        if row.product_id is not None and row.wanted is not None and row.available is not None and row.wanted > row.available
+    ]
+    return OutOfStock.of(short)
+
 
 def _found(inventory: Inventory | None, product_id: int) -> Inventory:
     if inventory is None:
         message = f"there is no product {product_id}"
         raise NotFound(message)
     return inventory
+
+
+def _no_cart(cart_id: int) -> NotFound:
+    return NotFound(f"there is no cart {cart_id}")

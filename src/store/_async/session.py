@@ -9,12 +9,13 @@ import os
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.pq import TransactionStatus
+from pydantic import BaseModel
 
-from store import _failures
+from store import _failures, _rows
 from store._async.domains import AsyncDomains
 from store._async.runner import AsyncRunner
 from store._connection import MIN_TRANSACTION_TIMEOUT_VERSION
@@ -24,18 +25,21 @@ from store.errors import CommitUnknown, StoreClosed, StoreError, TransactionAbor
 
 _log = logging.getLogger("store.query")
 
+M = TypeVar("M", bound=BaseModel)
+
 
 class AsyncUnit:
     """
     The state of a borrowed connection that all its sessions share.
     """
 
-    __slots__ = ("connection", "depth", "is_handed_out", "is_patient", "process")
+    __slots__ = ("connection", "depth", "is_committed", "is_handed_out", "is_patient", "process")
 
     def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
         self.connection: psycopg.AsyncConnection[Any] | None = connection
         self.process = os.getpid()
         self.depth = 0
+        self.is_committed = False
         self.is_patient = False
         self.is_handed_out = False
 
@@ -76,6 +80,13 @@ class AsyncSession(AsyncDomains, AsyncRunner):
         self._unit.is_handed_out = True
         return self._unit.lent()
 
+    @property
+    def is_in_transaction(self) -> bool:
+        """
+        Whether this is inside a transaction() block.
+        """
+        return self._unit.depth > 0
+
     def scoped(self, scope: Scope) -> AsyncSession:
         """
         Return a session on the same connection and in the same transaction that sees only what this scope owns.
@@ -92,11 +103,7 @@ class AsyncSession(AsyncDomains, AsyncRunner):
         if statement.kind == "copy":
             message = f"{statement.full_name} is a COPY: run it with session.copy()"
             raise WrongParameters(message)
-        scope = self.scope.parameters()
-        if not parameters.keys().isdisjoint(scope):
-            message = f"{statement.full_name}: the scope is not the caller's to give"
-            raise WrongParameters(message)
-        parameters = parameters | {name: scope[name] for name in statement.parameters if name in scope}
+        parameters = self._with_scope(statement, parameters)
         connection = self._unit.lent()
         _failures.refuse_lost(connection)
         self._refuse_stray(connection)
@@ -116,6 +123,41 @@ class AsyncSession(AsyncDomains, AsyncRunner):
         if not self._unit.is_patient:
             self._notice_slow(statement, started, result)
         return result
+
+    async def last(self, model: type[M], function: Any, **parameters: Any) -> M | None:
+        """
+        Run the last statement of a transaction() block and return its row or None. In an outermost block COMMIT rides behind
+        the statement in the same round trip, so that its locks are not held across the network; nothing may follow it.
+
+        The statement must have written nothing where its row is a refusal. Raises CommitUnknown as the block itself does.
+        """
+        if self._unit.depth != 1:
+            return await self.one_or_none(model, function, **parameters)
+        statement, connection = function.statement, self._unit.lent()
+        parameters = self._with_scope(statement, parameters)
+        _failures.refuse_lost(connection)
+        self._refuse_stray(connection)
+        patience = 0 if self._unit.is_patient else self._runtime.patience
+        started = time.perf_counter()
+        try:
+            with (
+                _failures.translated(statement.full_name),
+                self._runtime.watchdog.watching(_failures.descriptor(connection), patience),
+            ):
+                names, row, status = await function.adapter.select_one_then(
+                    connection, statement.name, statement.text, parameters, "COMMIT"
+                )
+        except StoreError as error:
+            if connection.closed:
+                # Whatever the server said in parting: COMMIT was on its way with the statement and may have been reached.
+                raise CommitUnknown from error
+            raise
+        if status != "COMMIT":
+            raise TransactionAborted
+        self._unit.is_committed = True
+        if not self._unit.is_patient:
+            self._notice_slow(statement, started, (names, row))
+        return None if row is None else _rows.as_models(model, names, (row,))[0]
 
     @asynccontextmanager
     async def transaction(self, *, is_patient: bool = False) -> AsyncGenerator[AsyncSession]:
@@ -150,13 +192,15 @@ class AsyncSession(AsyncDomains, AsyncRunner):
             if is_patient:
                 await self._be_patient()
             yield
-            await self._refuse_unclean(1, "ROLLBACK")
-            await self._commit()
+            if not self._unit.is_committed:
+                await self._refuse_unclean(1, "ROLLBACK")
+                await self._commit()
         except BaseException:
             await self._roll_back("ROLLBACK")
             raise
         finally:
             self._unit.depth = 0
+            self._unit.is_committed = False
             self._unit.is_patient = False
 
     @asynccontextmanager
@@ -196,6 +240,9 @@ class AsyncSession(AsyncDomains, AsyncRunner):
             raise TransactionAborted(message)
 
     def _refuse_stray(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        if self._unit.is_committed:
+            message = "the transaction was committed by its last statement: what follows it would not be part of it"
+            raise TransactionAborted(message)
         if not self._unit.depth and connection.info.transaction_status != TransactionStatus.IDLE:
             message = "a transaction is open that no transaction() block owns: nothing in it would be stored"
             raise TransactionAborted(message)
@@ -237,6 +284,13 @@ class AsyncSession(AsyncDomains, AsyncRunner):
             self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience),
         ):
             await connection.execute(command.encode(), prepare=False)
+
+    def _with_scope(self, statement: Statement, parameters: dict[str, Any]) -> dict[str, Any]:
+        scope = self.scope.parameters()
+        if not parameters.keys().isdisjoint(scope):
+            message = f"{statement.full_name}: the scope is not the caller's to give"
+            raise WrongParameters(message)
+        return parameters | {name: scope[name] for name in statement.parameters if name in scope}
 
     def _notice_slow(self, statement: Statement, started: float, result: Any) -> None:
         elapsed = (time.perf_counter() - started) * 1000

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from store._async.carts import AsyncOwnCarts
 from store._async.catalog import AsyncShopCatalog
+from store._async.orders import AsyncOwnOrders
 from store._async.runner import AsyncRunner
 from store._async.users import AsyncOwnUser
 
 
 class AsyncShopper:
     """
-    The own account, the active catalog and the own carts; what belongs to somebody else does not exist here.
+    The own account, the active catalog, the own carts and orders; what belongs to somebody else does not exist here.
     """
 
     def __init__(self, runner: AsyncRunner) -> None:
@@ -38,3 +39,10 @@ class AsyncShopper:
         The own carts.
         """
         return AsyncOwnCarts(self._runner)
+
+    @property
+    def orders(self) -> AsyncOwnOrders:
+        """
+        The own orders.
+        """
+        return AsyncOwnOrders(self._runner)

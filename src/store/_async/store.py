@@ -7,12 +7,12 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from threading import BoundedSemaphore
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 import psycopg
@@ -20,8 +20,8 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
-from store import _connection, _failures, _files, _forks
-from store._acompat import acurrent, ato_thread
+from store import _connection, _failures, _files, _forks, _retry
+from store._acompat import acurrent, asleep, ato_thread
 from store._async.domains import AsyncDomains
 from store._async.queries import queries
 from store._async.runner import AsyncRunner
@@ -42,6 +42,8 @@ from store.errors import (
 from store.settings import Settings
 
 _log = logging.getLogger("store.pool")
+
+T = TypeVar("T")
 
 # What DISCARD ALL does, but for the prepared statements; ALL goes back to the start-up options.
 _CLEAN = (
@@ -157,6 +159,33 @@ class AsyncStore(AsyncDomains, AsyncRunner):
         """
         async with self.lend(EVERYTHING) as session, session.transaction(is_patient=is_patient) as tx:
             yield tx
+
+    async def run(
+        self, work: Callable[[AsyncSession], Awaitable[T]], *, seconds: float = 10.0, is_repeatable: bool = False
+    ) -> T:
+        """
+        Run a unit of work in a transaction and return what it returns. Run it anew, from fresh reads, when it was rolled back
+        by a serialization failure, a deadlock, a timeout or a connection lost before COMMIT: at most five tries, with full
+        jitter, none begun after so many seconds; then the last error is raised.
+
+        `work` must do nothing outside the database that must not happen twice. Where the answer to COMMIT was lost it may
+        have been stored: only work that `is_repeatable` (placing a cart, payments with their keys) is then run again; the
+        rest is CommitUnknown.
+        """
+        deadline = time.monotonic() + seconds
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                async with self.transaction() as tx:
+                    return await work(tx)
+            except StoreError as error:
+                found = _retry.verdict(error)
+                wait = _retry.pause(tries)
+                is_over = tries >= _retry.MAX_TRIES or time.monotonic() + wait > deadline
+                if is_over or found == "never" or (found == "unknown" and not is_repeatable):
+                    raise
+            await asleep(wait)
 
     def scoped(self, scope: Scope) -> AsyncRunner:
         """

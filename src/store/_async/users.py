@@ -99,7 +99,8 @@ class AsyncUsers:
 
     async def delete(self, user_id: int) -> None:
         """
-        Delete a user and their carts. Raises NotFound.
+        Delete a user with their carts, what those hold, and their addresses; orders stay, without the user. Raises NotFound, or
+        Conflict when a cart of theirs took a hold meanwhile.
         """
         user_id = checked("user_id", Id, user_id)
         if not await self._runner.affected(queries.users.delete_user, user_id=user_id):

@@ -186,6 +186,8 @@ class _Import:
         )
         if counts.keys != counts.inserted + counts.updated + counts.unchanged:
             raise Conflict("somebody changed products of this import at the same time: nothing was stored, run it again")
+        if counts.inserted or self._columns.has("on_hand"):
+            tx.affected(queries.imports.record_import_movements, import_id=self._id)
         tx.affected(queries.imports.clear_product_import, import_id=self._id)
         self._rejects.flush()
         accepted = self._rows - self._rejects.count

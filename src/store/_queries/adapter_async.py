@@ -60,6 +60,28 @@ class AsyncAdapter:
             raise TooManyRows(f"{statement.full_name} returned more than one row")
         return columns, rows[0] if rows else None
 
+    async def select_one_then(
+        self,
+        conn: AsyncConnection[Any],
+        query_name: str,
+        sql: str,
+        parameters: Mapping[str, object],
+        command: str,
+    ) -> tuple[tuple[str, ...], tuple[Any, ...] | None, str | None]:
+        """
+        Do as select_one with a command right behind the query, in the same round trip; return its status too.
+        """
+        async with AsyncRawCursor(conn, row_factory=tuple_row) as cursor, AsyncRawCursor(conn, row_factory=tuple_row) as behind:
+            async with conn.pipeline():
+                statement = await self._execute(cursor, query_name, sql, parameters)
+                await behind.execute(command.encode(), prepare=False)
+            columns = names(cursor, statement)
+            rows = await cursor.fetchmany(2)
+            status = behind.statusmessage
+        if len(rows) > 1:
+            raise TooManyRows(f"{statement.full_name} returned more than one row")
+        return columns, rows[0] if rows else None, status
+
     async def select_value(
         self, conn: AsyncConnection[Any], query_name: str, sql: str, parameters: Mapping[str, object]
     ) -> Any:

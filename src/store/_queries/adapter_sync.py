@@ -61,6 +61,28 @@ class Adapter:
             raise TooManyRows(f"{statement.full_name} returned more than one row")
         return columns, rows[0] if rows else None
 
+    def select_one_then(
+        self,
+        conn: Connection[Any],
+        query_name: str,
+        sql: str,
+        parameters: Mapping[str, object],
+        command: str,
+    ) -> tuple[tuple[str, ...], tuple[Any, ...] | None, str | None]:
+        """
+        Do as select_one with a command right behind the query, in the same round trip; return its status too.
+        """
+        with RawCursor(conn, row_factory=tuple_row) as cursor, RawCursor(conn, row_factory=tuple_row) as behind:
+            with conn.pipeline():
+                statement = self._execute(cursor, query_name, sql, parameters)
+                behind.execute(command.encode(), prepare=False)
+            columns = names(cursor, statement)
+            rows = cursor.fetchmany(2)
+            status = behind.statusmessage
+        if len(rows) > 1:
+            raise TooManyRows(f"{statement.full_name} returned more than one row")
+        return columns, rows[0] if rows else None, status
+
     def select_value(self, conn: Connection[Any], query_name: str, sql: str, parameters: Mapping[str, object]) -> Any:
         """
         Return the first column of the one row; None is a null of the database.

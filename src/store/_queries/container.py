@@ -64,6 +64,7 @@ class Container(Queries):
         )
         made.__code__ = made.__code__.replace(co_name=name, co_qualname=statement.full_name)  # type: ignore[attr-defined]  # a function
         made.statement = statement  # type: ignore[attr-defined]  # aiosql's protocol has no place for it
+        made.adapter = self._registry  # type: ignore[attr-defined]  # the same
         return [made]
 
 

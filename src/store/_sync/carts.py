@@ -19,6 +19,7 @@ from store.models import (
     CartLine,
     Id,
     LockedCart,
+    MergeStrategy,
     PublicId,
     Quantity,
 )
@@ -94,8 +95,8 @@ class CartLines:
             return CartItem(cart_id=cart_id, product_id=product_id, quantity=found.quantity, added_at=found.added_at)
         raise _refusal(found, cart_id, product_id)
 
-    def _merge(self, public_id: UUID, user_id: int) -> Cart:
-        public_id = checked("public_id", PublicId, public_id)
+    def _merge(self, public_id: UUID, user_id: int, strategy: MergeStrategy) -> Cart:
+        public_id, strategy = checked("public_id", PublicId, public_id), checked("strategy", MergeStrategy, strategy)
         with self._runner.transaction() as tx:
             target = Carts(tx).get_or_create(user_id=user_id)
             source = tx.one_or_none(LockedCart, queries.carts.lock_guest_cart, public_id=public_id)
@@ -107,7 +108,7 @@ class CartLines:
             if source.currency != target.currency:
                 message = f"the guest's cart is in {source.currency}, the user's in {target.currency}"
                 raise CurrencyMismatch(message)
-            tx.affected(queries.carts.merge_cart_items, source_id=source.id, target_id=target.id)
+            tx.affected(queries.carts.merge_cart_items, source_id=source.id, target_id=target.id, strategy=strategy)
             return Carts(tx).get(target.id)
 
 
@@ -142,13 +143,14 @@ class Carts(CartLines):
         )
         return self.get(cart.id)
 
-    def merge(self, public_id: UUID, *, user_id: int) -> Cart:
+    def merge(self, public_id: UUID, *, user_id: int, strategy: MergeStrategy = "sum") -> Cart:
         """
-        Move the lines of a guest's cart into the user's, quantities summed up to 9,999, and return that; the guest's is merged.
+        Move the lines of a guest's cart into the user's and return that; the guest's is merged, and what it held is free.
 
-        Raises NotFound, CartClosed, CurrencyMismatch. Locks the user's cart, then the guest's.
+        Of a product in both, `sum` adds up to 9,999, `max` takes the larger quantity, `keep_user` and `keep_guest` that side's.
+        Raises NotFound, CartClosed, CurrencyMismatch. Locks the user's cart, then the guest's, then the stock it held.
         """
-        return self._merge(public_id, user_id)
+        return self._merge(public_id, user_id, strategy)
 
 
 class OwnCarts(CartLines):
@@ -165,16 +167,16 @@ class OwnCarts(CartLines):
             return Carts(self._runner).get_or_create(user_id=scope.user_id)
         return self._runner.one(Cart, queries.carts.get_cart_by_public_id, public_id=scope.public_id)
 
-    def merge(self, public_id: UUID) -> Cart:
+    def merge(self, public_id: UUID, *, strategy: MergeStrategy = "sum") -> Cart:
         """
-        After a login: move the lines of the cart the guest had into the user's own, and return it.
+        After a login: move the lines of the cart the guest had into the user's own, and return it; `strategy` as there.
 
         Raises NotFound (also for a guest), CartClosed, CurrencyMismatch.
         """
         if self._runner.scope.user_id is None:
             message = "a guest has no other cart to merge into"
             raise NotFound(message)
-        return self._merge(public_id, self._runner.scope.user_id)
+        return self._merge(public_id, self._runner.scope.user_id, strategy)
 
 
 def _refusal(found: CartItemVerdict | None, cart_id: int, product_id: int) -> Exception:

@@ -212,7 +212,8 @@ class Catalog(ShopCatalog):
 
     def delete(self, product_id: int) -> None:
         """
-        Delete a product, its stock, and the lines of carts that hold it. Raises NotFound.
+        Delete a product that never had any stock, and the lines of carts that hold it. What was moved, sold or held is archived
+        instead. Raises NotFound, or ProductInUse.
         """
         product_id = checked("product_id", Id, product_id)
         if not self._runner.affected(queries.catalog.delete_product, product_id=product_id):

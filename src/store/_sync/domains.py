@@ -12,6 +12,8 @@ from store._runtime import Scope
 from store._sync.carts import Carts
 from store._sync.catalog import Catalog
 from store._sync.inventory import Inventories
+from store._sync.orders import Orders
+from store._sync.payments import Payments
 from store._sync.shopper import Shopper
 from store._sync.users import Users
 from store.models import Id, PublicId
@@ -54,6 +56,20 @@ class Domains:
         Everybody's carts.
         """
         return Carts(cast("Runner", self))
+
+    @property
+    def orders(self) -> Orders:
+        """
+        Everybody's orders.
+        """
+        return Orders(cast("Runner", self))
+
+    @property
+    def payments(self) -> Payments:
+        """
+        The money of orders.
+        """
+        return Payments(cast("Runner", self))
 
     def acting_as(self, user_id: int) -> Shopper:
         """

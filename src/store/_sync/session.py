@@ -10,12 +10,13 @@ import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.pq import TransactionStatus
+from pydantic import BaseModel
 
-from store import _failures
+from store import _failures, _rows
 from store._connection import MIN_TRANSACTION_TIMEOUT_VERSION
 from store._queries import Statement
 from store._runtime import EVERYTHING, Runtime, Scope
@@ -25,18 +26,21 @@ from store.errors import CommitUnknown, StoreClosed, StoreError, TransactionAbor
 
 _log = logging.getLogger("store.query")
 
+M = TypeVar("M", bound=BaseModel)
+
 
 class Unit:
     """
     The state of a borrowed connection that all its sessions share.
     """
 
-    __slots__ = ("connection", "depth", "is_handed_out", "is_patient", "process")
+    __slots__ = ("connection", "depth", "is_committed", "is_handed_out", "is_patient", "process")
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.connection: psycopg.Connection[Any] | None = connection
         self.process = os.getpid()
         self.depth = 0
+        self.is_committed = False
         self.is_patient = False
         self.is_handed_out = False
 
@@ -77,6 +81,13 @@ class Session(Domains, Runner):
         self._unit.is_handed_out = True
         return self._unit.lent()
 
+    @property
+    def is_in_transaction(self) -> bool:
+        """
+        Whether this is inside a transaction() block.
+        """
+        return self._unit.depth > 0
+
     def scoped(self, scope: Scope) -> Session:
         """
         Return a session on the same connection and in the same transaction that sees only what this scope owns.
@@ -93,11 +104,7 @@ class Session(Domains, Runner):
         if statement.kind == "copy":
             message = f"{statement.full_name} is a COPY: run it with session.copy()"
             raise WrongParameters(message)
-        scope = self.scope.parameters()
-        if not parameters.keys().isdisjoint(scope):
-            message = f"{statement.full_name}: the scope is not the caller's to give"
-            raise WrongParameters(message)
-        parameters = parameters | {name: scope[name] for name in statement.parameters if name in scope}
+        parameters = self._with_scope(statement, parameters)
         connection = self._unit.lent()
         _failures.refuse_lost(connection)
         self._refuse_stray(connection)
@@ -117,6 +124,41 @@ class Session(Domains, Runner):
         if not self._unit.is_patient:
             self._notice_slow(statement, started, result)
         return result
+
+    def last(self, model: type[M], function: Any, **parameters: Any) -> M | None:
+        """
+        Run the last statement of a transaction() block and return its row or None. In an outermost block COMMIT rides behind
+        the statement in the same round trip, so that its locks are not held across the network; nothing may follow it.
+
+        The statement must have written nothing where its row is a refusal. Raises CommitUnknown as the block itself does.
+        """
+        if self._unit.depth != 1:
+            return self.one_or_none(model, function, **parameters)
+        statement, connection = function.statement, self._unit.lent()
+        parameters = self._with_scope(statement, parameters)
+        _failures.refuse_lost(connection)
+        self._refuse_stray(connection)
+        patience = 0 if self._unit.is_patient else self._runtime.patience
+        started = time.perf_counter()
+        try:
+            with (
+                _failures.translated(statement.full_name),
+                self._runtime.watchdog.watching(_failures.descriptor(connection), patience),
+            ):
+                names, row, status = function.adapter.select_one_then(
+                    connection, statement.name, statement.text, parameters, "COMMIT"
+                )
+        except StoreError as error:
+            if connection.closed:
+                # Whatever the server said in parting: COMMIT was on its way with the statement and may have been reached.
+                raise CommitUnknown from error
+            raise
+        if status != "COMMIT":
+            raise TransactionAborted
+        self._unit.is_committed = True
+        if not self._unit.is_patient:
+            self._notice_slow(statement, started, (names, row))
+        return None if row is None else _rows.as_models(model, names, (row,))[0]
 
     @contextmanager
     def transaction(self, *, is_patient: bool = False) -> Generator[Session]:
@@ -151,13 +193,15 @@ class Session(Domains, Runner):
             if is_patient:
                 self._be_patient()
             yield
-            self._refuse_unclean(1, "ROLLBACK")
-            self._commit()
+            if not self._unit.is_committed:
+                self._refuse_unclean(1, "ROLLBACK")
+                self._commit()
         except BaseException:
             self._roll_back("ROLLBACK")
             raise
         finally:
             self._unit.depth = 0
+            self._unit.is_committed = False
             self._unit.is_patient = False
 
     @contextmanager
@@ -197,6 +241,9 @@ class Session(Domains, Runner):
             raise TransactionAborted(message)
 
     def _refuse_stray(self, connection: psycopg.Connection[Any]) -> None:
+        if self._unit.is_committed:
+            message = "the transaction was committed by its last statement: what follows it would not be part of it"
+            raise TransactionAborted(message)
         if not self._unit.depth and connection.info.transaction_status != TransactionStatus.IDLE:
             message = "a transaction is open that no transaction() block owns: nothing in it would be stored"
             raise TransactionAborted(message)
@@ -238,6 +285,13 @@ class Session(Domains, Runner):
             self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience),
         ):
             connection.execute(command.encode(), prepare=False)
+
+    def _with_scope(self, statement: Statement, parameters: dict[str, Any]) -> dict[str, Any]:
+        scope = self.scope.parameters()
+        if not parameters.keys().isdisjoint(scope):
+            message = f"{statement.full_name}: the scope is not the caller's to give"
+            raise WrongParameters(message)
+        return parameters | {name: scope[name] for name in statement.parameters if name in scope}
 
     def _notice_slow(self, statement: Statement, started: float, result: Any) -> None:
         elapsed = (time.perf_counter() - started) * 1000

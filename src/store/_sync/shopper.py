@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from store._sync.carts import OwnCarts
 from store._sync.catalog import ShopCatalog
+from store._sync.orders import OwnOrders
 from store._sync.runner import Runner
 from store._sync.users import OwnUser
 
 
 class Shopper:
     """
-    The own account, the active catalog and the own carts; what belongs to somebody else does not exist here.
+    The own account, the active catalog, the own carts and orders; what belongs to somebody else does not exist here.
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -39,3 +40,10 @@ class Shopper:
         The own carts.
         """
         return OwnCarts(self._runner)
+
+    @property
+    def orders(self) -> OwnOrders:
+        """
+        The own orders.
+        """
+        return OwnOrders(self._runner)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import BoundedSemaphore
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 import psycopg
@@ -21,8 +21,8 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
-from store import _connection, _failures, _files, _forks
-from store._acompat import current, to_thread
+from store import _connection, _failures, _files, _forks, _retry
+from store._acompat import current, sleep, to_thread
 from store._runtime import EVERYTHING, Runtime, Scope
 from store._sync.domains import Domains
 from store._sync.queries import queries
@@ -43,6 +43,8 @@ from store.errors import (
 from store.settings import Settings
 
 _log = logging.getLogger("store.pool")
+
+T = TypeVar("T")
 
 # What DISCARD ALL does, but for the prepared statements; ALL goes back to the start-up options.
 _CLEAN = (
@@ -156,6 +158,31 @@ class Store(Domains, Runner):
         """
         with self.lend(EVERYTHING) as session, session.transaction(is_patient=is_patient) as tx:
             yield tx
+
+    def run(self, work: Callable[[Session], T], *, seconds: float = 10.0, is_repeatable: bool = False) -> T:
+        """
+        Run a unit of work in a transaction and return what it returns. Run it anew, from fresh reads, when it was rolled back
+        by a serialization failure, a deadlock, a timeout or a connection lost before COMMIT: at most five tries, with full
+        jitter, none begun after so many seconds; then the last error is raised.
+
+        `work` must do nothing outside the database that must not happen twice. Where the answer to COMMIT was lost it may
+        have been stored: only work that `is_repeatable` (placing a cart, payments with their keys) is then run again; the
+        rest is CommitUnknown.
+        """
+        deadline = time.monotonic() + seconds
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                with self.transaction() as tx:
+                    return work(tx)
+            except StoreError as error:
+                found = _retry.verdict(error)
+                wait = _retry.pause(tries)
+                is_over = tries >= _retry.MAX_TRIES or time.monotonic() + wait > deadline
+                if is_over or found == "never" or (found == "unknown" and not is_repeatable):
+                    raise
+            sleep(wait)
 
     def scoped(self, scope: Scope) -> Runner:
         """

@@ -14,6 +14,7 @@ from store.cli.demo import demo
 from store.cli.doctor import doctor
 from store.cli.embedded import app as embedded_app
 from store.cli.migrate import app as migrate_app
+from store.cli.verify import sweep, verify
 
 app = typer.Typer(
     name="store",
@@ -31,6 +32,8 @@ app.add_typer(export_app, name="export")
 app.add_typer(embedded_app, name="embedded")
 app.command()(demo)
 app.command()(doctor)
+app.command()(sweep)
+app.command()(verify)
 
 
 def _show_version(wanted: bool) -> None:

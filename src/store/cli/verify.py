@@ -1,0 +1,67 @@
+"""
+`store verify` and `store sweep`: are the books right, and is the house clean?
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import typer
+
+from store import sweep as _sweep
+from store import verify as _verify
+from store._sync.store import Store
+from store.cli._output import AsJson, Dsn, is_json, out, print_json, reported
+from store.settings import Settings
+
+_SHOWN = 20
+_BROKEN = 8
+
+
+def verify(*, dsn: Dsn = None, as_json: AsJson = None) -> None:
+    """
+    Check the sums of the shop: stock, holds, totals, payments, steps. A row for each fault; only reads, also beside traffic.
+
+    `store migrate status` says whether the schema is the right one, `store doctor` whether everything is well on the way to it.
+    Exit codes: 0 every invariant holds, 8 one does not, 10 the server cannot be reached.
+    """
+    json = is_json(as_json)
+    found: list[_verify.Checked] = []
+    with reported(as_json=json), Store.open(Settings.load(database_url=dsn), read_only=True) as shop:
+        for checked in _verify.verify(shop):
+            found.append(checked)
+            if not json:
+                _print(checked)
+    if json:
+        rows = [{"name": c.name, "promise": c.promise, "faults": [f.model_dump() for f in c.faults]} for c in found]
+        print_json({"command": "verify", "invariants": rows, "not_applicable": _verify.NOT_APPLICABLE})
+    else:
+        for name, why in _verify.NOT_APPLICABLE.items():
+            out.print(f"[dim]skipped[/]  {name}: {why}")
+    if any(checked.faults for checked in found):
+        raise typer.Exit(_BROKEN)
+
+
+def sweep(*, dsn: Dsn = None, as_json: AsJson = None) -> None:
+    """
+    Give back expired holds, mark carts that nobody touched as abandoned, delete old acknowledged events. For cron; nothing
+    depends on it.
+
+    Exit codes: 0 done, 10 the server cannot be reached.
+    """
+    json = is_json(as_json)
+    with reported(as_json=json), Store.open(Settings.load(database_url=dsn)) as shop:
+        done = _sweep.sweep(shop)
+    if json:
+        print_json({"command": "sweep", **dataclasses.asdict(done)})
+    else:
+        out.print(f"{done.holds} holds given back, {done.carts} carts abandoned, {done.events} events deleted")
+
+
+def _print(checked: _verify.Checked) -> None:
+    out.print(f"{'[red]BROKEN[/]' if checked.faults else '[green]ok[/]'}  [bold]{checked.name}[/]  ", end="")
+    out.print(checked.promise, markup=False, soft_wrap=True)
+    for fault in checked.faults[:_SHOWN]:
+        out.print(f"   {fault.subject}: {fault.fault}", markup=False, soft_wrap=True)
+    if len(checked.faults) > _SHOWN:
+        out.print(f"   and {len(checked.faults) - _SHOWN} more: --json shows all")

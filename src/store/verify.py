@@ -1,0 +1,49 @@
+"""
+`store verify`: do the sums of the shop add up? Each invariant of sql/checks/invariants.sql is a query whose rows are faults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from store import _files
+from store._queries import load
+from store._sync.store import Store
+from store.models import Dto
+
+
+class Fault(Dto, frozen=True):
+    """
+    What breaks an invariant: the id of the product, order or cart, and what was found.
+    """
+
+    subject: int
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """
+    An invariant, the sentence it stands for, and what breaks it.
+    """
+
+    name: str
+    promise: str
+    faults: tuple[Fault, ...]
+
+
+NOT_APPLICABLE = {"c06": "there are no coupons", "c11": "there is no history of prices"}
+"""Invariants of the design whose tables this version does not have."""
+
+
+def verify(store: Store) -> Iterator[Checked]:
+    """
+    Yield every invariant with its faults; none of them is a shop whose books are right. Only reads, beside live traffic too.
+    """
+    checks = load(_files.folder("sql") / "checks", prefix="store", colour="sync")
+    with store.transaction(is_patient=True) as tx:
+        for statement in checks.statements:
+            function: Any = getattr(checks.invariants, statement.name)
+            yield Checked(statement.name, statement.doc.partition("\n")[0], tuple(tx.many(Fault, function)))

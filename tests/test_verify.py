@@ -1,0 +1,113 @@
+"""
+`store verify` sees what is broken, each invariant by itself, and `store sweep` cleans without breaking anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from store import Order, Store
+from store.sweep import Swept, sweep
+from store.verify import verify
+from tests.databases import Connection
+from tests.faults import CHECKS, faults
+from tests.samples import product, settings
+
+BREAKS = {
+    "c01_stock_is_the_sum_of_its_movements": "UPDATE store.inventory SET on_hand = on_hand + 1",
+    "c02_reserved_is_the_sum_of_holds": "UPDATE store.inventory SET reserved = reserved + 1",
+    "c03_totals_are_the_sum_of_lines": "UPDATE store.order_items SET total = total + 1",
+    "c04_every_order_has_lines": "UPDATE store.order_items SET line_no = 2",
+    "c05_money_is_within_bounds": "UPDATE store.payment_events SET amount = 1 WHERE kind = 'capture'",
+    "c07_an_order_is_its_cart": "UPDATE store.cart_items SET quantity = 9",
+    "c08_ordered_carts_and_orders_belong_together": "UPDATE store.carts SET status = 'open' WHERE status = 'ordered'",
+    "c09_the_last_event_is_the_status": "DELETE FROM store.order_events WHERE seq = 2",
+    "c10_every_step_is_told_once": "DELETE FROM store.outbox WHERE payload ->> 'seq' = '2'",
+    "c12_no_money_out_of_range": "ALTER TABLE store.orders DROP CONSTRAINT orders_have_a_contact; UPDATE store.orders SET email = NULL",
+}
+
+
+@pytest.fixture
+def shop(dsn: str) -> Iterator[Store]:
+    with Store.open(settings(dsn)) as opened:
+        yield opened
+
+
+def order_of(shop: Store) -> Order:
+    lamp = shop.catalog.create(product())
+    cart = shop.carts.create_guest()
+    shop.carts.add_item(cart.id, product_id=lamp.id, quantity=2)
+    order = shop.orders.place(cart.id, email="ada@example.org")
+    shop.payments.authorize(order.id, provider="t", provider_ref="1", amount=Decimal(5), idempotency_key="a")
+    shop.payments.capture(order.id, payment_no=1, idempotency_key="c")
+    return order
+
+
+def test_every_invariant_has_a_break() -> None:
+    assert [s.name for s in CHECKS.statements] == list(BREAKS)
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_each_invariant_sees_its_break(shop: Store, connect_admin: Connection, name: str) -> None:
+    order_of(shop)
+    assert faults(connect_admin) == {}
+    with connect_admin.transaction(force_rollback=True):
+        connect_admin.execute(BREAKS[name].encode())
+
+        assert name in faults(connect_admin)
+    assert {c.name for c in verify(shop)} == set(BREAKS)
+    assert [c.faults for c in verify(shop)] == [()] * len(BREAKS)
+
+
+def command(dsn: str, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "store", *arguments],
+        cwd=cwd,
+        env=os.environ | {"DATABASE_URL": dsn},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_exits_8_and_names_what_is_broken(shop: Store, dsn: str, connect_admin: Connection, tmp_path: Path) -> None:
+    order = order_of(shop)
+    fine = command(dsn, tmp_path, "verify")
+    connect_admin.execute("UPDATE store.inventory SET reserved = 1")
+    broken = command(dsn, tmp_path, "verify", "--json")
+    shown = command(dsn, tmp_path, "verify", "--no-json")
+
+    assert (fine.returncode, broken.returncode, shown.returncode) == (0, 8, 8)
+    assert set(json.loads(fine.stdout)["not_applicable"]) == {"c06", "c11"}
+    rows = {row["name"]: row["faults"] for row in json.loads(broken.stdout)["invariants"] if row["faults"]}
+    assert rows == {
+        "c02_reserved_is_the_sum_of_holds": [{"subject": order.lines[0].product_id, "fault": "on hand 8, reserved 1, held 0"}]
+    }
+    assert "BROKEN" in shown.stdout
+
+
+def test_sweep_takes_what_is_over_and_nothing_else(shop: Store, dsn: str, connect_admin: Connection, tmp_path: Path) -> None:
+    order_of(shop)
+    lamp = shop.catalog.create(product("B"))
+    live, over = shop.carts.create_guest(), shop.carts.create_guest()
+    for cart in (live, over):
+        shop.inventory.reserve(cart.id, lines=[(lamp.id, 2)])
+    connect_admin.execute("UPDATE store.reservations SET expires_at = now() - interval '1 s' WHERE cart_id = %s", (over.id,))
+    connect_admin.execute("UPDATE store.carts SET expires_at = now() - interval '1 s'")
+    connect_admin.execute("UPDATE store.outbox SET acknowledged_at = now() - interval '8 days' WHERE payload ->> 'seq' = '1'")
+    connect_admin.execute("UPDATE store.order_events SET at = now() - interval '9 days'")
+
+    assert sweep(shop) == Swept(holds=1, carts=1, events=1)
+    assert sweep(shop) == Swept(holds=0, carts=0, events=0)
+    assert (shop.carts.get(over.id).status, shop.carts.get(live.id).status) == ("abandoned", "open")
+    assert shop.inventory.get(lamp.id).reserved == 2
+    assert faults(connect_admin) == {}
+    assert json.loads(command(dsn, tmp_path, "sweep").stdout) == {"command": "sweep", "holds": 0, "carts": 0, "events": 0}
