@@ -83,6 +83,14 @@ BUDGET: dict[str, tuple[int, int]] = {
     "payments.capture": (4, 4),
     "payments.refund": (4, 4),
     "payments.void": (4, 4),
+    "addresses.create": ONE,
+    "addresses.delete": ONE,
+    "addresses.get": ONE,
+    "addresses.list_for_user": ONE,
+    "addresses.replace": ONE,
+    "outbox.acknowledge": ONE,
+    "outbox.claim": ONE,
+    "outbox.read": ONE,
     "shopper.user.get": ONE,
     "shopper.user.set_password": ONE,
     "shopper.user.update": ONE,
@@ -107,6 +115,11 @@ BUDGET: dict[str, tuple[int, int]] = {
     "shopper.orders.list": ONE,
     "shopper.orders.place": (4, 3),
     "shopper.orders.preview": ONE,
+    "shopper.addresses.create": ONE,
+    "shopper.addresses.delete": ONE,
+    "shopper.addresses.get": ONE,
+    "shopper.addresses.list": ONE,
+    "shopper.addresses.replace": ONE,
 }
 
 
