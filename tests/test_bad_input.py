@@ -42,10 +42,15 @@ AMOUNTS = (
 )
 FLAGS = (None, 0, 1, "true", "yes", "", 1.0)
 
-NOTES = tuple(bad for bad in POISON if bad is not None) + ("", "x" * 501)
+NOTES = (*(bad for bad in POISON if bad is not None), "", "x" * 501)
 
 HOSTILE: dict[str, tuple[Any, ...]] = {
     "actor": NOTES,
+    "address_id": IDS,
+    "after_id": (-1, 2**63, True, 1.0, "1", None),
+    "after_txid": (-1, 2**63, True, 1.0, "1", None),
+    "batch": (0, -1, 1001, True, 1.0, "1", None),
+    "ids": (*([bad] for bad in IDS), BIG),
     "amount": (*AMOUNTS, Decimal(0), "0"),
     "bill_to": ("x", 1, [1], BIG),
     "expected_total": AMOUNTS,
@@ -53,7 +58,7 @@ HOSTILE: dict[str, tuple[Any, ...]] = {
     "idempotency_key": (*POISON, "", "x" * 10_000),
     "number": (*POISON, "", "1" * 65),
     "order_id": IDS,
-    "order_ids": tuple([bad] for bad in IDS) + (BIG,),
+    "order_ids": (*([bad] for bad in IDS), BIG),
     "payment_no": IDS,
     "provider": (*POISON, "", "x" * 65),
     "provider_ref": (*POISON, "", "x" * 256),
@@ -105,7 +110,17 @@ PRODUCT_FIELDS = {
     "price": (*AMOUNTS, None),
     "is_active": FLAGS,
 }
+LINES = (*POISON[:-1], "", " ", "x" * 256)
 FIELDS: dict[str, dict[str, tuple[Any, ...]]] = {
+    "addres": {
+        "name": (*LINES, None),
+        "line1": (*LINES, None),
+        "line2": LINES,
+        "city": (*LINES, None),
+        "postal_code": (*POISON[:-1], "", "x" * 33),
+        "country": ("", "gb", "GBR", "\uff27\uff22", 1, BIG, None),
+        "user_id": (1,),
+    },
     "user": USER_FIELDS | {"password_hash": HOSTILE["password_hash"], "is_admin": (True,)},
     "product": PRODUCT_FIELDS
     | {
@@ -118,6 +133,7 @@ FIELDS: dict[str, dict[str, tuple[Any, ...]]] = {
 }
 GOOD: dict[str, dict[str, Any]] = {
     "user": {"username": "new", "email": "new@example.org", "password_hash": HASH},
+    "addres": {"name": "Ada", "line1": "1 Lovelace Street", "city": "London", "country": "GB"},
     "product": {"sku": "NEW", "name": "New", "price": "1"},
 }
 
@@ -196,7 +212,9 @@ def fault(call: Callable[..., Any], name: str, parameter: str, field: str, bad: 
     return f"{shown}: accepted"
 
 
-@pytest.mark.parametrize("place", ["users", "catalog", "inventory", "carts", "orders", "payments", "shopper"])
+@pytest.mark.parametrize(
+    "place", ["users", "catalog", "inventory", "carts", "orders", "payments", "addresses", "outbox", "shopper"]
+)
 def test_bad_values_are_refused_by_name(shop: Store, world: World, connect_admin: Connection, place: str) -> None:
     """
     Each verb refuses each bad value of each parameter with an InvalidInput that names it, and writes nothing.

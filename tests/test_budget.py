@@ -79,11 +79,19 @@ BUDGET: dict[str, tuple[int, int]] = {
     "orders.place": (4, 3),  # BEGIN, lock, place with COMMIT behind it: the lines must be read after the lock
     "orders.preview": ONE,
     "orders.refund": (5, 5),  # as orders.cancel
-    "orders.transition": (2, 2),  # step, then the order
+    "orders.transition": (4, 4),  # BEGIN, step, read, COMMIT
     "payments.authorize": (4, 4),  # BEGIN, lock, write, COMMIT: an earlier answer must be looked for under the lock
     "payments.capture": (4, 4),
     "payments.refund": (4, 4),
     "payments.void": (4, 4),
+    "addresses.create": ONE,
+    "addresses.delete": ONE,
+    "addresses.get": ONE,
+    "addresses.list_for_user": ONE,
+    "addresses.replace": ONE,
+    "outbox.acknowledge": ONE,
+    "outbox.claim": ONE,
+    "outbox.read": ONE,
     "shopper.user.get": ONE,
     "shopper.user.set_password": ONE,
     "shopper.user.update": ONE,
@@ -108,6 +116,11 @@ BUDGET: dict[str, tuple[int, int]] = {
     "shopper.orders.list": ONE,
     "shopper.orders.place": (4, 3),
     "shopper.orders.preview": ONE,
+    "shopper.addresses.create": ONE,
+    "shopper.addresses.delete": ONE,
+    "shopper.addresses.get": ONE,
+    "shopper.addresses.list": ONE,
+    "shopper.addresses.replace": ONE,
 }
 
 

@@ -17,7 +17,9 @@ from tests.databases import Connection, TestServer, create_database
 
 ROWS = 20_000
 BASE = datetime(2026, 1, 1, tzinfo=UTC)
-TABLES = {"products", "inventory", "users", "carts", "cart_items"}
+OF_SHOP = {"products", "inventory", "users", "carts", "cart_items", "addresses"}
+OF_ORDERS = {"stock_movements", "reservations", "orders", "order_items", "order_events", "payments", "payment_events", "outbox"}
+TABLES = OF_SHOP | OF_ORDERS
 
 FILL = f"""
     INSERT INTO store.users (username, email, password_hash)
@@ -31,7 +33,26 @@ FILL = f"""
     INSERT INTO store.carts (currency) SELECT 'EUR' FROM generate_series(1, {ROWS});
     INSERT INTO store.cart_items (cart_id, product_id, quantity)
     SELECT c.id, 1 + (c.id * 31 + n) % {ROWS}, 1 FROM store.carts AS c CROSS JOIN generate_series(1, 3) AS n;
-    VACUUM ANALYZE store.users, store.products, store.inventory, store.carts, store.cart_items;
+    INSERT INTO store.addresses (user_id, name, line1, city, country)
+    SELECT u.id, 'Ada', '1 Lovelace Street', 'London', 'GB' FROM store.users AS u;
+    INSERT INTO store.stock_movements (product_id, kind, quantity, on_hand_after)
+    SELECT i.product_id, 'received', 1, 1 FROM store.inventory AS i CROSS JOIN generate_series(1, 3);
+    INSERT INTO store.reservations (cart_id, product_id, quantity, expires_at)
+    SELECT c.id, 1 + c.id % {ROWS}, 1, now() + c.id * interval '1 minute' FROM store.carts AS c WHERE c.user_id IS NULL;
+    UPDATE store.inventory SET reserved = 1 WHERE on_hand = 3;
+    INSERT INTO store.orders (id, user_id, status, currency, subtotal, total)
+    SELECT c.id, c.user_id, 'placed', 'EUR', 2.50, 2.50 FROM store.carts AS c WHERE c.user_id IS NOT NULL;
+    INSERT INTO store.order_items (order_id, line_no, product_id, sku, name, unit_price, quantity, total)
+    SELECT o.id, n, 1 + o.id % {ROWS}, 'S', 'Lamp', 2.50, 1, 2.50 FROM store.orders AS o CROSS JOIN generate_series(1, 3) AS n;
+    INSERT INTO store.order_events (order_id, seq, to_status) SELECT o.id, 1, 'placed' FROM store.orders AS o;
+    INSERT INTO store.payments (order_id, payment_no, provider, provider_ref, currency, authorized)
+    SELECT o.id, 1, 'test', o.id::text, 'EUR', 2.50 FROM store.orders AS o;
+    INSERT INTO store.payment_events
+        (order_id, seq, payment_no, kind, amount, authorized, captured, refunded, idempotency_key)
+    SELECT p.order_id, 1, 1, 'authorize', 2.50, 2.50, 0, 0, 'a' FROM store.payments AS p;
+    INSERT INTO store.outbox (key, topic, payload) SELECT o.id, 'order.placed', '{{}}'::jsonb FROM store.orders AS o;
+    UPDATE store.outbox SET acknowledged_at = now() WHERE id % 100 <> 0;
+    VACUUM ANALYZE {", ".join(f"store.{table}" for table in sorted(TABLES))};
 """
 
 # Which index the statement goes by, and which condition it goes there with.
@@ -42,9 +63,16 @@ LISTINGS = {
     "catalog.list_products_by_name_desc": ("products_name_id_idx", "ROW(name, id) < "),
     "catalog.list_products_by_price": ("products_price_id_idx", "ROW("),
     "catalog.list_products_by_price_desc": ("products_price_id_idx", "ROW("),
+    "addresses.list_addresses": ("addresses_user_id_id_idx", "(user_id = "),
+    "inventory.list_movements": ("stock_movements_pkey", "(id < "),
+    "orders.list_orders": ("orders_user_id_id_idx", "(id < "),
+    "outbox.read_events": ("outbox_txid_id_idx", "ROW(txid, id) > "),
     "users.list_users": ("users_pkey", "(id > "),
 }
 LOOKUPS = {
+    "addresses.delete_address": "addresses_pkey",
+    "addresses.get_address": "addresses_pkey",
+    "addresses.replace_address": "addresses_pkey",
     "carts.add_cart_item": "carts_pkey",
     "carts.clear_cart_items": "carts_pkey",
     "carts.get_cart_by_public_id": "carts_public_id_key",
@@ -62,9 +90,23 @@ LOOKUPS = {
     "catalog.search_products": "products_search_idx",
     "catalog.update_product": "products_pkey",
     "inventory.adjust_stock": "inventory_pkey",
+    "inventory.extend_holds": "reservations_pkey",
     "inventory.get_inventories": "inventory_pkey",
     "inventory.get_inventory": "inventory_pkey",
+    "inventory.release_holds": "reservations_pkey",
+    "inventory.reserve_stock": "inventory_pkey",
     "inventory.set_stock": "inventory_pkey",
+    "orders.end_order": "payments_pkey",
+    "orders.get_order_by_number": "orders_number_key",
+    "orders.get_orders": "orders_pkey",
+    "orders.lock_cart_to_place": "carts_pkey",
+    "orders.lock_order": "orders_pkey",
+    "orders.move_order": "orders_pkey",
+    "orders.place_order": "inventory_pkey",
+    "outbox.acknowledge_events": "outbox_unacknowledged_idx",
+    "outbox.claim_events": "outbox_unacknowledged_idx",
+    "payments.authorize_payment": "payment_events_pkey",
+    "payments.move_payment": "payment_events_pkey",
     "users.delete_user": "users_pkey",
     "users.find_user_by_email": "users_email_key",
     "users.find_user_by_username": "users_username_key",
@@ -75,7 +117,7 @@ LOOKUPS = {
     "users.update_user": "users_pkey",
 }
 READS_A_TABLE: dict[str, str] = {}  # none; a name here needs its reason beside it
-OF_MAINTENANCE = {"demo", "imports"}  # run by hand, over everything
+OF_MAINTENANCE = {"demo", "imports", "sweep"}  # run by hand, over everything
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +282,7 @@ def test_every_statement_is_in_a_table_above() -> None:
     A new statement gets its line here, or a reason not to have one.
     """
     without_a_plan_of_interest = {
+        "addresses.create_address",  # inserts one row
         "carts.create_guest_cart",  # inserts one row
         "carts.get_or_create_cart",  # inserts one row
         "carts.merge_cart_items",  # by the keys of two carts: test_no_statement_reads_a_table_whole

@@ -324,7 +324,7 @@ def test_a_deleted_product_leaves_no_line(shop: Store, connect_as: Callable[[str
     """
     An add that waits for a deletion is refused, and no line without a product is left.
     """
-    cart, (lamp, _) = a_cart(shop)
+    cart, (lamp, _) = a_cart(shop, on_hand=0)
     with ThreadPoolExecutor(1) as pool:
         with shop.transaction() as tx:
             tx.catalog.delete(lamp.id)

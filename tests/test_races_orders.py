@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -94,7 +95,7 @@ def test_crossed_baskets_do_not_deadlock(dsn: str, connect_admin: Connection) ->
         def baskets() -> list[list[tuple[int, int]]]:
             return [[(lamp.id, chance.randint(1, 4)) for lamp in chance.sample(lamps, 4)] for _ in range(15)]
 
-        outcome = at_once([lambda cart=cart, given=baskets(): trade(cart, given) for cart in carts])
+        outcome = at_once([partial(trade, cart, baskets()) for cart in carts])
 
         assert outcome == {"done": 16}
         assert faults(connect_admin) == {}
@@ -244,7 +245,7 @@ def test_checkouts_of_several_products_in_random_order_do_not_deadlock(
                 if mine.random() < 0.2:
                     shop.orders.cancel(order.id)
 
-        outcome = at_once([lambda seed=chance.random(): checkouts(int(seed * 1e9)) for _ in range(16)])
+        outcome = at_once([partial(checkouts, int(chance.random() * 1e9)) for _ in range(16)])
 
         assert outcome == {"done": 16}
         assert faults(connect_admin) == {}

@@ -29,6 +29,19 @@ UNSCOPED = {
     "demo.describe_contents": "an administrator's command",
     "demo.remove_demo_products": "an administrator's command",
     "demo.remove_demo_users": "an administrator's command",
+    "inventory.adjust_stock": "back office: takes expired holds back",
+    "inventory.extend_holds": "back office: no verb of a shopper",
+    "inventory.release_holds": "back office: no verb of a shopper",
+    "inventory.reserve_stock": "back office: no verb of a shopper",
+    "inventory.set_stock": "back office: takes expired holds back",
+    "orders.end_order": "back office: no verb of a shopper",
+    "orders.lock_order": "back office: no verb of a shopper",
+    "orders.move_order": "back office: no verb of a shopper",
+    "orders.place_order": "lock_cart_to_place has locked the cart, by scope, in the same transaction",
+    "payments.authorize_payment": "back office: no verb of a shopper",
+    "payments.move_payment": "back office: no verb of a shopper",
+    "sweep.sweep_carts": "an administrator's command",
+    "sweep.sweep_holds": "an administrator's command",
     "users.create_users": "nobody owns a user who does not exist yet",
     "users.delete_user": "back office: no verb of a shopper",
     "users.find_user_by_email": "back office: no verb of a shopper",
@@ -38,7 +51,9 @@ UNSCOPED = {
     "users.rehash_password": "runs behind the right password of this very user",
     "users.list_users": "back office: no verb of a shopper",
 }
-OWNED = re.compile(r"store\.(users|carts|cart_items|credentials)\b")
+OWNED = re.compile(
+    r"store\.(users|carts|cart_items|credentials|addresses|reservations|orders|order_items|order_events|payments|payment_events)\b"
+)
 each = pytest.mark.parametrize("name", STATEMENTS)
 
 
@@ -113,6 +128,17 @@ def test_every_statement_states_its_purpose(name: str) -> None:
 
 
 @pytest.mark.serverless
+@each
+def test_a_statement_that_writes_names_its_locks(name: str) -> None:
+    """
+    Who reads the header knows what waits for what.
+    """
+    statement = STATEMENTS[name]
+
+    assert not statement.writes or re.search(r"^Locks: .+\.$", statement.doc, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.serverless
 def test_statements_stand_in_alphabetical_order() -> None:
     for domain in {one.domain for one in STATEMENTS.values()}:
         names = [one.name for one in sorted(STATEMENTS.values(), key=lambda one: one.line) if one.domain == domain]
@@ -165,7 +191,7 @@ def test_shoppers_run_scoped_statements_only(name: str) -> None:
     """
     statement = STATEMENTS[name]
     if "scope" in statement.parameters:
-        keys = {"cart_id", "cart_ids", "public_id", "user_id"}
+        keys = {"address_id", "cart_id", "cart_ids", "number", "order_ids", "public_id", "user_id"}
         assert keys & set(statement.parameters)
 
 

@@ -14,13 +14,13 @@ from typing import Any
 from argon2 import PasswordHasher
 from pydantic import SecretStr
 
-from store import Cart, Order, PostalAddress, Product, ProductUpdate, Session, Store, User, UserUpdate
+from store import Address, Cart, Order, PostalAddress, Product, ProductUpdate, Session, Store, User, UserUpdate
 from tests.samples import HASH, product, user
 
 PASSWORD = "correct horse"
 HOME = PostalAddress(name="Ada", line1="1 Lovelace Street", city="London", country="GB")
-_DOMAINS = ("users", "catalog", "inventory", "carts", "orders", "payments")
-_OF_SHOPPER = ("user", "catalog", "carts", "orders")
+_DOMAINS = ("users", "catalog", "inventory", "carts", "orders", "payments", "addresses", "outbox")
+_OF_SHOPPER = ("user", "catalog", "carts", "orders", "addresses")
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class World:
     placed: Order
     authorized: Order
     paid: Order
+    address: Address
 
     def arguments(self, verb: str) -> dict[str, Any]:
         """
@@ -49,7 +50,12 @@ class World:
         orders |= {"orders.refund": self.paid, "orders.transition": self.paid}
         return {
             "actor": "ada",
+            "address": HOME,
+            "address_id": self.address.id,
+            "after_id": 0,
+            "after_txid": 0,
             "amount": Decimal("2.50"),
+            "batch": 10,
             "bill_to": HOME,
             "cart_id": self.cart.id,
             "cart_ids": [self.cart.id],
@@ -62,6 +68,7 @@ class World:
             "expected_updated_at": self.user.updated_at if of_users else self.product.updated_at,
             "expected_version": 2,
             "idempotency_key": new,
+            "ids": [1, 2],
             "in_stock": True,
             "is_active": True,
             "kind": "damaged",
@@ -113,11 +120,12 @@ def make_world(shop: Store, number: int = 0) -> World:
     """
     ada = shop.users.create(user(f"ada{number}", password_hash=_hash()))
     lamp, spare = shop.catalog.create_many([product(f"A-{number}"), product(f"B-{number}", on_hand=0)])
-    orders = [_order(shop, ada, number, step) for step in ("placed", "authorized", "paid")]
+    placed, authorized, paid = (_order(shop, ada, number, step) for step in ("placed", "authorized", "paid"))
     carts = [shop.carts.get_or_create(user_id=ada.id), shop.carts.create_guest()]
     for cart in carts:
         shop.carts.add_item(cart.id, product_id=lamp.id)
-    return World(number, ada, lamp, spare, *(shop.carts.get(cart.id) for cart in carts), *orders)
+    cart, guest = (shop.carts.get(cart.id) for cart in carts)
+    return World(number, ada, lamp, spare, cart, guest, placed, authorized, paid, shop.addresses.create(ada.id, HOME))
 
 
 def _order(shop: Store, user: User, number: int, step: str) -> Order:

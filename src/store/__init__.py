@@ -14,6 +14,7 @@ from store._sync.shopper import Shopper
 from store._sync.store import Store
 from store.errors import StoreError
 from store.models import (
+    Address,
     Cart,
     CartItem,
     CartLine,
@@ -27,6 +28,7 @@ from store.models import (
     OrderLine,
     OrderPreview,
     OrderSummary,
+    OutboxEvent,
     Page,
     Payment,
     PaymentEvent,
@@ -43,6 +45,7 @@ from store.settings import Settings
 logging.getLogger("store").addHandler(logging.NullHandler())  # a library is silent until the application says otherwise
 
 __all__ = [
+    "Address",
     "AsyncQueries",
     "AsyncSession",
     "AsyncShopper",
@@ -60,6 +63,7 @@ __all__ = [
     "OrderLine",
     "OrderPreview",
     "OrderSummary",
+    "OutboxEvent",
     "Page",
     "Payment",
     "PaymentEvent",

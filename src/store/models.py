@@ -19,6 +19,7 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 __all__ = [
+    "Address",
     "Cart",
     "CartItem",
     "CartLine",
@@ -36,6 +37,7 @@ __all__ = [
     "OrderPreview",
     "OrderStatus",
     "OrderSummary",
+    "OutboxEvent",
     "Page",
     "Payment",
     "PaymentEvent",
@@ -172,6 +174,7 @@ Line = Annotated[str, Field(strict=True, min_length=1, max_length=255), AfterVal
 Short = Annotated[str, Field(strict=True, min_length=1, max_length=32), AfterValidator(_storable)]
 Word = Annotated[str, Field(strict=True, min_length=1, max_length=64), AfterValidator(_storable)]
 Reference = Annotated[str, Field(strict=True, min_length=1, max_length=255), AfterValidator(_storable)]
+Batch = Annotated[int, Field(strict=True, ge=1, le=1000)]
 Version = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
 
 CartStatus = Literal["open", "ordered", "merged", "abandoned"]
@@ -484,6 +487,30 @@ class PostalAddress(Input, frozen=True):
     postal_code: Short | None = Field(default=None, repr=False)
     country: Annotated[str, Field(strict=True, pattern=r"^[A-Z]{2}$")] = Field(repr=False)
     phone: Short | None = Field(default=None, repr=False)
+
+
+class Address(PostalAddress, frozen=True):
+    """
+    An address in the book of a user.
+    """
+
+    id: Id
+    user_id: Id
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+
+
+class OutboxEvent(Dto, frozen=True):
+    """
+    What happened to an order (`key`), for other systems; `txid` and `id` are its place in the order of reading.
+    """
+
+    key: Id
+    id: Id
+    txid: Count
+    topic: str
+    payload: dict[str, Any]
+    created_at: AwareDatetime
 
 
 class OrderLine(Dto, frozen=True):

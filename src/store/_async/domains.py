@@ -7,10 +7,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from store import _arguments
+from store._async.addresses import AsyncAddresses
 from store._async.carts import AsyncCarts
 from store._async.catalog import AsyncCatalog
 from store._async.inventory import AsyncInventories
 from store._async.orders import AsyncOrders
+from store._async.outbox import AsyncOutbox
 from store._async.payments import AsyncPayments
 from store._async.shopper import AsyncShopper
 from store._async.users import AsyncUsers
@@ -69,6 +71,20 @@ class AsyncDomains:
         The money of orders.
         """
         return AsyncPayments(cast("AsyncRunner", self))
+
+    @property
+    def addresses(self) -> AsyncAddresses:
+        """
+        Address books.
+        """
+        return AsyncAddresses(cast("AsyncRunner", self))
+
+    @property
+    def outbox(self) -> AsyncOutbox:
+        """
+        Events for other systems.
+        """
+        return AsyncOutbox(cast("AsyncRunner", self))
 
     def acting_as(self, user_id: int) -> AsyncShopper:
         """

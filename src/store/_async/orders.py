@@ -207,20 +207,21 @@ class AsyncOrders(AsyncOrderDesk):
         """
         order_id, to_status = checked("order_id", Id, order_id), checked("to_status", Step, to_status)
         expected = checked("expected_version", Version | None, expected_version)
-        verdict = await self._runner.one_or_none(
-            StepVerdict,
-            queries.orders.move_order,
-            order_id=order_id,
-            to_status=to_status,
-            expected_version=expected,
-            reason=checked("reason", Reason | None, reason),
-            actor=checked("actor", Actor | None, actor),
-        )
-        if verdict is not None and not verdict.is_done and expected is not None and verdict.version != expected:
-            message = f"order {order_id} is at version {verdict.version}, not {expected}"
-            raise Conflict(message)
-        _require_done(verdict, order_id, to_status)
-        return await self.get(order_id)
+        given = {"reason": checked("reason", Reason | None, reason), "actor": checked("actor", Actor | None, actor)}
+        async with self._runner.transaction() as tx:
+            verdict = await tx.one_or_none(
+                StepVerdict,
+                queries.orders.move_order,
+                order_id=order_id,
+                to_status=to_status,
+                expected_version=expected,
+                **given,
+            )
+            if verdict is not None and not verdict.is_done and expected is not None and verdict.version != expected:
+                message = f"order {order_id} is at version {verdict.version}, not {expected}"
+                raise Conflict(message)
+            _require_done(verdict, order_id, to_status)
+            return await AsyncOrders(tx).get(order_id)
 
     async def _end(self, order_id: int, to_status: str, reason: str | None, actor: str | None, *, restock: bool) -> Order:
         order_id = checked("order_id", Id, order_id)

@@ -4,6 +4,7 @@ The shop as one person sees it.
 
 from __future__ import annotations
 
+from store._async.addresses import AsyncOwnAddresses
 from store._async.carts import AsyncOwnCarts
 from store._async.catalog import AsyncShopCatalog
 from store._async.orders import AsyncOwnOrders
@@ -46,3 +47,10 @@ class AsyncShopper:
         The own orders.
         """
         return AsyncOwnOrders(self._runner)
+
+    @property
+    def addresses(self) -> AsyncOwnAddresses:
+        """
+        The own address book.
+        """
+        return AsyncOwnAddresses(self._runner)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, cast
 
 from store import _arguments
 from store._runtime import Scope
+from store._sync.addresses import Addresses
 from store._sync.carts import Carts
 from store._sync.catalog import Catalog
 from store._sync.inventory import Inventories
 from store._sync.orders import Orders
+from store._sync.outbox import Outbox
 from store._sync.payments import Payments
 from store._sync.shopper import Shopper
 from store._sync.users import Users
@@ -70,6 +72,20 @@ class Domains:
         The money of orders.
         """
         return Payments(cast("Runner", self))
+
+    @property
+    def addresses(self) -> Addresses:
+        """
+        Address books.
+        """
+        return Addresses(cast("Runner", self))
+
+    @property
+    def outbox(self) -> Outbox:
+        """
+        Events for other systems.
+        """
+        return Outbox(cast("Runner", self))
 
     def acting_as(self, user_id: int) -> Shopper:
         """

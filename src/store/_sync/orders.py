@@ -204,20 +204,21 @@ class Orders(OrderDesk):
         """
         order_id, to_status = checked("order_id", Id, order_id), checked("to_status", Step, to_status)
         expected = checked("expected_version", Version | None, expected_version)
-        verdict = self._runner.one_or_none(
-            StepVerdict,
-            queries.orders.move_order,
-            order_id=order_id,
-            to_status=to_status,
-            expected_version=expected,
-            reason=checked("reason", Reason | None, reason),
-            actor=checked("actor", Actor | None, actor),
-        )
-        if verdict is not None and not verdict.is_done and expected is not None and verdict.version != expected:
-            message = f"order {order_id} is at version {verdict.version}, not {expected}"
-            raise Conflict(message)
-        _require_done(verdict, order_id, to_status)
-        return self.get(order_id)
+        given = {"reason": checked("reason", Reason | None, reason), "actor": checked("actor", Actor | None, actor)}
+        with self._runner.transaction() as tx:
+            verdict = tx.one_or_none(
+                StepVerdict,
+                queries.orders.move_order,
+                order_id=order_id,
+                to_status=to_status,
+                expected_version=expected,
+                **given,
+            )
+            if verdict is not None and not verdict.is_done and expected is not None and verdict.version != expected:
+                message = f"order {order_id} is at version {verdict.version}, not {expected}"
+                raise Conflict(message)
+            _require_done(verdict, order_id, to_status)
+            return Orders(tx).get(order_id)
 
     def _end(self, order_id: int, to_status: str, reason: str | None, actor: str | None, *, restock: bool) -> Order:
         order_id = checked("order_id", Id, order_id)

@@ -5,6 +5,7 @@ The shop as one person sees it.
 
 from __future__ import annotations
 
+from store._sync.addresses import OwnAddresses
 from store._sync.carts import OwnCarts
 from store._sync.catalog import ShopCatalog
 from store._sync.orders import OwnOrders
@@ -47,3 +48,10 @@ class Shopper:
         The own orders.
         """
         return OwnOrders(self._runner)
+
+    @property
+    def addresses(self) -> OwnAddresses:
+        """
+        The own address book.
+        """
+        return OwnAddresses(self._runner)

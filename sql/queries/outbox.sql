@@ -1,0 +1,55 @@
+-- Events for other systems. Consumers either compete (claim, acknowledge: each event
+-- goes to one of them, again when it does not acknowledge in time), or read in order
+-- (read_events: up to the oldest transaction that still runs, so that none that
+-- commits late is passed over).
+
+-- name: acknowledge_events(ids)!
+-- Mark events as dealt with; once is enough.
+-- Locks: the events.
+UPDATE store.outbox AS o
+SET acknowledged_at = now()
+WHERE
+    o.id = ANY(:ids::bigint[])
+    AND o.acknowledged_at IS NULL;
+
+-- name: claim_events(batch, seconds)
+-- Take the oldest events that nobody has dealt with or is dealing with, for so many seconds.
+-- row: OutboxEvent
+-- Locks: the events, skipping those that another consumer takes at this moment.
+WITH due AS (
+    SELECT
+        d.key,
+        d.id
+    FROM store.outbox AS d
+    WHERE
+        d.acknowledged_at IS NULL
+        AND (d.claimed_until IS NULL OR d.claimed_until <= now())
+    ORDER BY d.id ASC
+    LIMIT least(:batch::bigint, 1000)
+    FOR NO KEY UPDATE OF d SKIP LOCKED
+)
+
+UPDATE store.outbox AS o
+SET claimed_until = now() + make_interval(secs => :seconds::bigint)
+FROM due
+WHERE
+    o.key = due.key
+    AND o.id = due.id
+RETURNING o.key, o.id, o.txid::text::bigint AS txid, o.topic, o.payload, o.created_at;
+
+-- name: read_events(after_txid, after_id, batch)
+-- Return the next events behind a position, in an order in which none can appear before it any more.
+-- row: OutboxEvent
+SELECT
+    o.key,
+    o.id,
+    o.txid::text::bigint AS txid,
+    o.topic,
+    o.payload,
+    o.created_at
+FROM store.outbox AS o
+WHERE
+    (o.txid, o.id) > (:after_txid::text::xid8, :after_id::bigint)
+    AND o.txid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY o.txid ASC, o.id ASC
+LIMIT least(:batch::bigint, 1000);

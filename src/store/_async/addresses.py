@@ -1,0 +1,92 @@
+"""
+Address books: everybody's for the back office, the own one for a shopper.
+"""
+
+from __future__ import annotations
+
+from store._arguments import checked
+from store._async.queries import queries
+from store._async.runner import AsyncRunner
+from store.errors import NotFound
+from store.models import Address, Id, PostalAddress
+
+
+class AsyncAddressBook:
+    """
+    What may be done with addresses that one may see. Orders keep copies: nothing here changes one.
+    """
+
+    def __init__(self, runner: AsyncRunner) -> None:
+        self._runner = runner
+
+    async def delete(self, address_id: int) -> None:
+        """
+        Delete an address. Raises NotFound.
+        """
+        address_id = checked("address_id", Id, address_id)
+        if not await self._runner.affected(queries.addresses.delete_address, address_id=address_id):
+            message = f"there is no address {address_id}"
+            raise NotFound(message)
+
+    async def get(self, address_id: int) -> Address:
+        """
+        Return an address. Raises NotFound.
+        """
+        address_id = checked("address_id", Id, address_id)
+        return await self._runner.one(Address, queries.addresses.get_address, address_id=address_id)
+
+    async def replace(self, address_id: int, address: PostalAddress) -> Address:
+        """
+        Replace an address as a whole. Raises NotFound.
+        """
+        address_id, new = checked("address_id", Id, address_id), checked("address", PostalAddress, address)
+        return await self._runner.one(Address, queries.addresses.replace_address, address_id=address_id, **new.model_dump())
+
+    async def _create(self, user_id: int, address: PostalAddress) -> Address:
+        new = checked("address", PostalAddress, address)
+        return await self._runner.one(Address, queries.addresses.create_address, user_id=user_id, **new.model_dump())
+
+    async def _list(self, user_id: int) -> tuple[Address, ...]:
+        return tuple(await self._runner.many(Address, queries.addresses.list_addresses, user_id=user_id))
+
+
+class AsyncAddresses(AsyncAddressBook):
+    """
+    Everybody's addresses.
+    """
+
+    async def create(self, user_id: int, address: PostalAddress) -> Address:
+        """
+        Add an address to the book of a user. Raises NotFound.
+        """
+        return await self._create(checked("user_id", Id, user_id), address)
+
+    async def list_for_user(self, user_id: int) -> tuple[Address, ...]:
+        """
+        Return the addresses of a user, oldest first, at most 200.
+        """
+        return await self._list(checked("user_id", Id, user_id))
+
+
+class AsyncOwnAddresses(AsyncAddressBook):
+    """
+    The addresses of one shopper. A guest has none.
+    """
+
+    async def create(self, address: PostalAddress) -> Address:
+        """
+        Add an address to the own book. Raises NotFound for a guest.
+        """
+        return await self._create(self._id(), address)
+
+    async def list(self) -> tuple[Address, ...]:
+        """
+        Return the own addresses, oldest first, at most 200. Raises NotFound for a guest.
+        """
+        return await self._list(self._id())
+
+    def _id(self) -> int:
+        if self._runner.scope.user_id is None:
+            message = "a guest has no address book"
+            raise NotFound(message)
+        return self._runner.scope.user_id

@@ -1,0 +1,84 @@
+"""
+Events: claimed by one consumer at a time, and read in an order that loses nobody.
+"""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from store import AsyncStore, PostalAddress
+from store.errors import NotFound
+from tests.databases import Connection
+from tests.faults import faults
+from tests.samples import product, user
+
+HOME = PostalAddress(name="Ada", line1="1 Lovelace Street", city="London", country="GB")
+WRITE = """INSERT INTO store.outbox (key, topic, payload) VALUES (%s, 'test', '{}')"""
+
+
+async def place(shop: AsyncStore) -> int:
+    lamp = await shop.catalog.create(product(uuid4().hex[:12]))
+    cart = await shop.carts.create_guest()
+    await shop.carts.add_item(cart.id, product_id=lamp.id)
+    return (await shop.orders.place(cart.id, email="ada@example.org")).id
+
+
+async def test_each_event_goes_to_one_consumer_until_it_gives_up(shop: AsyncStore, connect_admin: Connection) -> None:
+    orders = [await place(shop) for _ in range(3)]
+    first, second, third = await shop.outbox.claim(batch=2), await shop.outbox.claim(batch=2), await shop.outbox.claim()
+
+    assert [event.key for event in (*first, *second)] == orders
+    assert third == ()
+    assert (first[0].topic, first[0].payload["status"], first[0].payload["order_id"]) == ("order.placed", "placed", orders[0])
+    assert await shop.outbox.acknowledge([first[0].id]) == 1
+    assert await shop.outbox.acknowledge([first[0].id]) == 0
+    assert await shop.outbox.acknowledge([]) == 0
+    connect_admin.execute("UPDATE store.outbox SET claimed_until = now() - interval '1 s'")
+    assert [event.key for event in await shop.outbox.claim()] == orders[1:]
+    assert faults(connect_admin) == {}
+
+
+async def test_late_committer_is_delivered(shop: AsyncStore, server: object, admin_dsn: str, connect_admin: Connection) -> None:
+    """
+    An event with a lower number commits after one with a higher: a reader by number has passed it, this one has not.
+    """
+    with psycopg.connect(admin_dsn) as late:
+        late.execute(WRITE, (1,))
+        connect_admin.execute(WRITE, (2,))
+        naive = connect_admin.execute("SELECT max(id) FROM store.outbox").fetchone()
+        early = await shop.outbox.read()
+        late.commit()
+    row = connect_admin.execute("SELECT key FROM store.outbox WHERE id > %s", naive).fetchall()
+    read = await shop.outbox.read()
+    rest = await shop.outbox.read(after_txid=read[0].txid, after_id=read[0].id)
+
+    assert (early, row) == ((), [])
+    assert [event.key for event in read] == [1, 2]
+    assert [event.key for event in rest] == [2]
+
+
+async def test_addresses(shop: AsyncStore) -> None:
+    ada, bob = await shop.users.create_many([user("ada"), user("bob")])
+    me, other = shop.acting_as(ada.id), shop.acting_as(bob.id)
+    made = await me.addresses.create(HOME)
+    moved = await me.addresses.replace(made.id, HOME.model_copy(update={"city": "Bath", "phone": "1"}))
+
+    assert (made.city, moved.city, moved.phone, moved.user_id) == ("London", "Bath", "1", ada.id)
+    assert await me.addresses.list() == await shop.addresses.list_for_user(ada.id) == (moved,)
+    assert "Lovelace" not in repr(made)
+    assert await other.addresses.list() == ()
+    for shopper in (other, shop.guest(uuid4())):
+        with pytest.raises(NotFound):
+            await shopper.addresses.get(made.id)
+        with pytest.raises(NotFound):
+            await shopper.addresses.delete(made.id)
+        with pytest.raises(NotFound):
+            await shopper.addresses.replace(made.id, HOME)
+    for verb in (shop.guest(uuid4()).addresses.list, lambda: shop.addresses.create(10**9, HOME)):
+        with pytest.raises(NotFound):
+            await verb()
+    await me.addresses.delete(made.id)
+    assert await me.addresses.list() == ()
