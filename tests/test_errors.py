@@ -5,6 +5,8 @@ The error tree, and which of it a refusal of PostgreSQL becomes.
 from __future__ import annotations
 
 import inspect
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,11 @@ from store.errors import StoreError
 from tests.databases import Connection
 
 TREE = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, StoreError)]
+
+DETAILS: dict[type[StoreError], dict[str, Any]] = {
+    errors.IllegalTransition: {"from_status": "placed", "to_status": "shipped"},
+    errors.PriceChanged: {"expected": Decimal(1), "total": Decimal(2)},
+}
 
 STATES = {
     None: errors.Unavailable,
@@ -49,12 +56,24 @@ STATES = {
 
 # Constraints of the schema that no caller of a verb can violate, each with the reason.
 UNREACHABLE = {
+    "addresses_pkey": "the identity column makes the key",
     "cart_items_pkey": "every insert into cart_items is an upsert on it",
     "carts_pkey": "the identity column makes the key",
     "carts_public_id_key": "gen_random_uuid() makes the key",
     "inventory_pkey": "made beside its product",
+    "order_events_pkey": "counted on under the lock of the order",
+    "order_items_pkey": "numbered by the statement that places the order",
+    "order_transitions_pkey": "written by a migration only",
+    "orders_number_key": "made of the key",
+    "orders_pkey": "the id of a cart, which is locked and ordered once",
+    "orders_public_id_key": "the public_id of that cart",
+    "outbox_pkey": "the identity column makes the key",
+    "payment_events_pkey": "counted on under the lock of the order",
+    "payments_pkey": "counted on under the lock of the order",
     "product_imports_pkey": "the line number of a file",
     "products_pkey": "the identity column makes the key",
+    "reservations_pkey": "the verb that meets it runs its statement again",
+    "stock_movements_pkey": "the identity column makes the key",
     "users_pkey": "the identity column makes the key",
 }
 
@@ -81,7 +100,7 @@ def test_every_error_says_what_is_wrong(kind: type[StoreError]) -> None:
     """
     Without a message an error says its docstring, and that ends like a sentence.
     """
-    said = str(kind())
+    said = str(kind(**DETAILS.get(kind, {})))
 
     assert said.endswith((".", "?"))
     assert "\n\n" not in said

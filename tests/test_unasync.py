@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from store._acompat import acurrent, ato_thread
+from store._acompat import acurrent, asleep, ato_thread
 from store._async.session import AsyncSession
 
 
@@ -36,6 +36,7 @@ class AsyncQueries:
 
     async def __aenter__(self) -> AsyncSession:
         await self.look(1)
+        await asleep(1)
         return await ato_thread(acurrent)
 
     async def __anext__(self):
@@ -58,7 +59,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from store._acompat import current, to_thread
+from store._acompat import current, sleep, to_thread
 from store._sync.session import Session
 
 
@@ -70,6 +71,7 @@ class Queries:
 
     def __enter__(self) -> Session:
         self.look(1)
+        sleep(1)
         return to_thread(current)
 
     def __next__(self):
