@@ -70,7 +70,7 @@ def test_no_field_comes_in_by_a_subclass(shop: Store) -> None:
     A shopper cannot reactivate an account by an update that brings a field of its own.
     """
 
-    class Form(UserUpdate):
+    class Form(UserUpdate, frozen=True):
         is_active: bool = True
 
     ada = shop.users.create(user("ada"))
