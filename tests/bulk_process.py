@@ -46,13 +46,12 @@ class Generated:
 
 def peak() -> int:
     """
-    Return the most memory this program has held. On Linux not what getrusage says: that counts the process it was forked from.
+    Return the most memory this program had. On Linux ru_maxrss would do for nothing: exec keeps it, so it tells of the parent.
     """
-    if sys.platform == "linux":
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used if sys.platform == "darwin" else used * 1024
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS: in bytes
+    return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
 
 
 def main(command: str, rows: str = "0", length: str = "0") -> None:
