@@ -76,7 +76,7 @@ def corpus(tmp_path: Path, **options: Any) -> Namespaces:
 
 def test_loader_corpus(tmp_path: Path, server: Any):
     """
-    Traps 1.4 to 1.8 in one file: each text goes through Parse and counts the parameters of its header.
+    Slices, comments, quotes and names inside literals, all in one file: each text goes through Parse and counts the parameters of its header.
     """
     queries = corpus(tmp_path)
 
