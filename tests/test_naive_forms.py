@@ -70,10 +70,10 @@ def test_one_statement_that_claims_a_cart_and_reads_its_lines_misses_a_line(
             app = connect_as("store_app")
             app.execute("SET lock_timeout = '10s'")
             if is_naive:
-                (row,) = beside(connect_admin, lambda: app.execute(NAIVE_PLACE, (cart,)).fetchone(), adding.commit)  # noqa: B023
+                (row,) = beside(connect_admin, lambda: app.execute(NAIVE_PLACE, (cart,)).fetchone(), adding.commit)  # noqa: B023  # called at once, before the loop goes on
                 assert row == (1,)
             else:
-                (order,) = beside(connect_admin, lambda: shop.orders.place(cart, email="a@example.org"), adding.commit)  # noqa: B023
+                (order,) = beside(connect_admin, lambda: shop.orders.place(cart, email="a@example.org"), adding.commit)  # noqa: B023  # called at once, before the loop goes on
                 assert len(order.lines) == 2
     connect_admin.execute("UPDATE store.carts SET status = 'open' WHERE id NOT IN (SELECT id FROM store.orders)")
     assert faults(connect_admin) == {}
@@ -222,10 +222,10 @@ def test_do_nothing_returns_no_row_beside_a_concurrent_insert(
         with psycopg.connect(admin_dsn) as first:
             first.execute("INSERT INTO store.carts (user_id, currency) VALUES (%s, 'EUR')", (who,))
             if is_naive:
-                (rows,) = beside(connect_admin, lambda: app.execute(naive, {"user": who}).fetchall(), first.commit)  # noqa: B023
+                (rows,) = beside(connect_admin, lambda: app.execute(naive, {"user": who}).fetchall(), first.commit)  # noqa: B023  # called at once, before the loop goes on
                 assert rows == []
             else:
-                (cart,) = beside(connect_admin, lambda: shop.carts.get_or_create(user_id=who), first.commit)  # noqa: B023
+                (cart,) = beside(connect_admin, lambda: shop.carts.get_or_create(user_id=who), first.commit)  # noqa: B023  # called at once, before the loop goes on
                 assert cart.user_id == who
 
 
