@@ -7,11 +7,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 from aiosql.query_loader import QueryLoader
 from aiosql.types import DriverAdapterProtocol, QueryDatum, SQLOperationType
 
+from store._queries.choice import parameters, sorts
 from store._queries.entry import read_statements
 from store._queries.statement import Mark, Statement
 from store.errors import QueryFileError
@@ -99,10 +100,17 @@ class Loader(QueryLoader):
             signature=_signature(statement),
             floc=(statement.path, statement.line),
             attributes=None,
-            parameters=list(statement.parameters),
+            parameters=[name for names in parameters(statement) for name in names],
         )
 
 
 def _signature(statement: Statement) -> inspect.Signature:
     given = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in ("self", "conn")]
-    return inspect.Signature(given + [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in statement.parameters])
+    required, optional = parameters(statement)
+    given += [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in required]
+    given += [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=...) for name in optional]
+    if declared := sorts(statement):
+        given.append(
+            inspect.Parameter("sort", inspect.Parameter.KEYWORD_ONLY, default=declared[0], annotation=Literal[declared])
+        )
+    return inspect.Signature(given)
