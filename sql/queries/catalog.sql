@@ -1,6 +1,5 @@
 -- What the shop sells. inventory_count is what can be sold now, which store.sellable() says.
--- A listing is one statement a sort and direction: a keyset page by an index, with
--- every filter bound (a filter that is off is bound to a value that lets all pass).
+-- A listing is a keyset page by an index: one text a sort, direction and choice of filters.
 
 -- name: create_products(skus, names, descriptions, prices, currencies, actives, on_hands)
 -- Create these products with their stock and return them in the order given. Inserted in ascending upper(sku), as imports are,
@@ -90,7 +89,7 @@ ORDER BY g.position ASC;
 DELETE FROM store.products AS p
 WHERE p.id = :product_id::bigint;
 
--- name: facet_products(price_from, price_to, min_available, active, price_steps)^
+-- name: facet_products(price_from, price_to, min_available, is_active, price_steps)^
 -- Count and divide up to 10,000 products of a listing; of more than that, any 10,000.
 -- The stock is looked up row by row (LIMIT 1), so that the outer LIMIT stops it: a join would read all of the inventory first.
 -- row: CountedFacets
@@ -109,8 +108,8 @@ WITH matching AS (
         ON true
     WHERE
         p.price BETWEEN :price_from::numeric AND :price_to::numeric
-        AND p.is_active = ANY(:active::boolean[])
-        AND coalesce(s.available, 0) >= :min_available::bigint
+        /*? state */ AND p.is_active = :is_active::boolean /*?*/
+        /*? stock */ AND coalesce(s.available, 0) >= :min_available::bigint /*?*/
     LIMIT 10001
 ),
 
@@ -141,7 +140,7 @@ SELECT
         FROM divided AS d
     ) AS price_ranges;
 
--- name: facet_search(text, price_from, price_to, min_available, active, price_steps)^
+-- name: facet_search(text, price_from, price_to, min_available, is_active, price_steps)^
 -- Count and divide up to 10,000 products of a search; of more than that, any 10,000.
 -- The stock is looked up row by row (LIMIT 1), so that the outer LIMIT stops it: a join would read all of the inventory first.
 -- row: CountedFacets
@@ -161,8 +160,8 @@ WITH matching AS (
     WHERE
         p.search @@ websearch_to_tsquery('pg_catalog.simple', :text::text)
         AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
-        AND p.is_active = ANY(:active::boolean[])
-        AND coalesce(s.available, 0) >= :min_available::bigint
+        /*? state */ AND p.is_active = :is_active::boolean /*?*/
+        /*? stock */ AND coalesce(s.available, 0) >= :min_available::bigint /*?*/
     LIMIT 10001
 ),
 
@@ -193,7 +192,7 @@ SELECT
         FROM divided AS d
     ) AS price_ranges;
 
--- name: get_product(product_id, active)^
+-- name: get_product(product_id, is_active)^
 -- Return one product.
 -- row: Product
 SELECT
@@ -213,9 +212,9 @@ LEFT JOIN store.inventory AS i
 CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 WHERE
     p.id = :product_id::bigint
-    AND p.is_active = ANY(:active::boolean[]);
+    /*? state */ AND p.is_active = :is_active::boolean /*?*/;
 
--- name: get_product_by_sku(sku, active)^
+-- name: get_product_by_sku(sku, is_active)^
 -- Return the product with this sku, in any case.
 -- row: Product
 -- rows: at most one (products_sku_key)
@@ -236,9 +235,9 @@ LEFT JOIN store.inventory AS i
 CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 WHERE
     upper(p.sku) = upper(:sku::text COLLATE "C")
-    AND p.is_active = ANY(:active::boolean[]);
+    /*? state */ AND p.is_active = :is_active::boolean /*?*/;
 
--- name: get_products(product_ids, active)
+-- name: get_products(product_ids, is_active)
 -- Return these products.
 -- row: Product
 SELECT
@@ -258,214 +257,27 @@ LEFT JOIN store.inventory AS i
 CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 WHERE
     p.id = ANY(:product_ids::bigint[])
-    AND p.is_active = ANY(:active::boolean[]);
+    /*? state */ AND p.is_active = :is_active::boolean /*?*/;
 
--- name: list_products_by_created_at(after_created_at, after_id, price_from, price_to, min_available, active, page_size)
--- Return a page of products, oldest first, and one row more when there is a next page.
+-- name: list_products(after_created_at, after_name, after_id, price_from, price_to, min_available, is_active, page_size)
+-- Return a page of products, by age or by name, and one row more when there is a next page.
 -- The first page starts after the extreme of the sort, so that every page is one and the same index scan.
 -- The price is a residual condition (+ 0): in a generic plan its own index would be a rival, and read and sort the whole range.
+-- LIMIT 201 says how long a page can be: of a parameter the planner expects a tenth of all rows, and a plan for every value
+-- would look too dear to keep. The scan still ends with the page.
 -- row: Product
-SELECT
-    p.id,
-    p.sku,
-    p.name,
-    p.description,
-    p.price,
-    p.currency,
-    p.is_active,
-    coalesce(s.available, 0) AS inventory_count,
-    p.created_at,
-    p.updated_at
-FROM store.products AS p
-LEFT JOIN LATERAL (
-    SELECT w.available
-    FROM store.inventory AS i
-    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
-    WHERE i.product_id = p.id
-    LIMIT 1
-) AS s
-    ON true
-WHERE
-    (p.created_at, p.id) > (:after_created_at::timestamptz, :after_id::bigint)
-    AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric
-    AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(s.available, 0) >= :min_available::bigint
-ORDER BY p.created_at ASC, p.id ASC
-LIMIT least(:page_size::bigint, 200) + 1;
-
--- name: list_products_by_created_at_desc(after_created_at, after_id, price_from, price_to, min_available, active, page_size)
--- Return a page of products, newest first, and one row more when there is a next page.
--- The first page starts after the extreme of the sort, so that every page is one and the same index scan.
--- The price is a residual condition (+ 0): in a generic plan its own index would be a rival, and read and sort the whole range.
--- row: Product
-SELECT
-    p.id,
-    p.sku,
-    p.name,
-    p.description,
-    p.price,
-    p.currency,
-    p.is_active,
-    coalesce(s.available, 0) AS inventory_count,
-    p.created_at,
-    p.updated_at
-FROM store.products AS p
-LEFT JOIN LATERAL (
-    SELECT w.available
-    FROM store.inventory AS i
-    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
-    WHERE i.product_id = p.id
-    LIMIT 1
-) AS s
-    ON true
-WHERE
-    (p.created_at, p.id) < (:after_created_at::timestamptz, :after_id::bigint)
-    AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric
-    AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(s.available, 0) >= :min_available::bigint
-ORDER BY p.created_at DESC, p.id DESC
-LIMIT least(:page_size::bigint, 200) + 1;
-
--- name: list_products_by_name(after_name, after_id, price_from, price_to, min_available, active, page_size)
--- Return a page of products, A to Z, and one row more when there is a next page.
--- The first page starts after the extreme of the sort, so that every page is one and the same index scan.
--- The price is a residual condition (+ 0): in a generic plan its own index would be a rival, and read and sort the whole range.
--- row: Product
-SELECT
-    p.id,
-    p.sku,
-    p.name,
-    p.description,
-    p.price,
-    p.currency,
-    p.is_active,
-    coalesce(s.available, 0) AS inventory_count,
-    p.created_at,
-    p.updated_at
-FROM store.products AS p
-LEFT JOIN LATERAL (
-    SELECT w.available
-    FROM store.inventory AS i
-    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
-    WHERE i.product_id = p.id
-    LIMIT 1
-) AS s
-    ON true
-WHERE
-    (p.name, p.id) > (:after_name::text, :after_id::bigint)
-    AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric
-    AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(s.available, 0) >= :min_available::bigint
-ORDER BY p.name ASC, p.id ASC
-LIMIT least(:page_size::bigint, 200) + 1;
-
--- name: list_products_by_name_desc(after_name, after_id, price_from, price_to, min_available, active, page_size)
--- Return a page of products, Z to A, and one row more when there is a next page.
--- The first page starts after the extreme of the sort, so that every page is one and the same index scan.
--- The price is a residual condition (+ 0): in a generic plan its own index would be a rival, and read and sort the whole range.
--- row: Product
-SELECT
-    p.id,
-    p.sku,
-    p.name,
-    p.description,
-    p.price,
-    p.currency,
-    p.is_active,
-    coalesce(s.available, 0) AS inventory_count,
-    p.created_at,
-    p.updated_at
-FROM store.products AS p
-LEFT JOIN LATERAL (
-    SELECT w.available
-    FROM store.inventory AS i
-    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
-    WHERE i.product_id = p.id
-    LIMIT 1
-) AS s
-    ON true
-WHERE
-    (p.name, p.id) < (:after_name::text, :after_id::bigint)
-    AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric
-    AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(s.available, 0) >= :min_available::bigint
-ORDER BY p.name DESC, p.id DESC
-LIMIT least(:page_size::bigint, 200) + 1;
-
--- name: list_products_by_price(after_price, after_id, price_to, min_available, active, page_size)
--- Return a page of products, cheapest first, and one row more when there is a next page.
--- The first page starts at the near end of the price range, which the scan would otherwise enter from anew on every page.
--- Amounts are compared as they stand, whatever their currency.
--- row: Product
-SELECT
-    p.id,
-    p.sku,
-    p.name,
-    p.description,
-    p.price,
-    p.currency,
-    p.is_active,
-    coalesce(s.available, 0) AS inventory_count,
-    p.created_at,
-    p.updated_at
-FROM store.products AS p
-LEFT JOIN LATERAL (
-    SELECT w.available
-    FROM store.inventory AS i
-    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
-    WHERE i.product_id = p.id
-    LIMIT 1
-) AS s
-    ON true
-WHERE
-    (p.price, p.id) > (:after_price::numeric, :after_id::bigint)
-    AND p.price <= :price_to::numeric
-    AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(s.available, 0) >= :min_available::bigint
-ORDER BY p.price ASC, p.id ASC
-LIMIT least(:page_size::bigint, 200) + 1;
-
--- name: list_products_by_price_desc(after_price, after_id, price_from, min_available, active, page_size)
--- Return a page of products, dearest first, and one row more when there is a next page.
--- The first page starts at the near end of the price range, which the scan would otherwise enter from anew on every page.
--- Amounts are compared as they stand, whatever their currency.
--- row: Product
-SELECT
-    p.id,
-    p.sku,
-    p.name,
-    p.description,
-    p.price,
-    p.currency,
-    p.is_active,
-    coalesce(s.available, 0) AS inventory_count,
-    p.created_at,
-    p.updated_at
-FROM store.products AS p
-LEFT JOIN LATERAL (
-    SELECT w.available
-    FROM store.inventory AS i
-    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
-    WHERE i.product_id = p.id
-    LIMIT 1
-) AS s
-    ON true
-WHERE
-    (p.price, p.id) < (:after_price::numeric, :after_id::bigint)
-    AND p.price >= :price_from::numeric
-    AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(s.available, 0) >= :min_available::bigint
-ORDER BY p.price DESC, p.id DESC
-LIMIT least(:page_size::bigint, 200) + 1;
-
--- name: search_products(text, price_from, price_to, min_available, active, page_size)
--- Return the products that match the words best, at most 200; the words are read as a web search is. Of more than 10,000
--- matches any 10,000 are ranked.
--- row: Product
-WITH matching AS (
+WITH bounded AS (
     SELECT
         p.id,
-        ts_rank(p.search, websearch_to_tsquery('pg_catalog.simple', :text::text)) AS relevance
+        p.sku,
+        p.name,
+        p.description,
+        p.price,
+        p.currency,
+        p.is_active,
+        coalesce(s.available, 0) AS inventory_count,
+        p.created_at,
+        p.updated_at
     FROM store.products AS p
     LEFT JOIN LATERAL (
         SELECT w.available
@@ -476,10 +288,118 @@ WITH matching AS (
     ) AS s
         ON true
     WHERE
+        /*: oldest */ (p.created_at, p.id) > (:after_created_at::timestamptz, :after_id::bigint)
+        /*| newest (p.created_at, p.id) < (:after_created_at::timestamptz, :after_id::bigint)
+          | name_up (p.name, p.id) > (:after_name::text, :after_id::bigint)
+          | name_down (p.name, p.id) < (:after_name::text, :after_id::bigint) */
+        /*? price */ AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric /*?*/
+        /*? state */ AND p.is_active = :is_active::boolean /*?*/
+        /*? stock */ AND coalesce(s.available, 0) >= :min_available::bigint /*?*/
+    ORDER BY
+        /*: oldest */ p.created_at ASC, p.id ASC
+        /*| newest p.created_at DESC, p.id DESC
+          | name_up p.name ASC, p.id ASC
+          | name_down p.name DESC, p.id DESC */
+    LIMIT 201
+)
+
+SELECT
+    b.id,
+    b.sku,
+    b.name,
+    b.description,
+    b.price,
+    b.currency,
+    b.is_active,
+    b.inventory_count,
+    b.created_at,
+    b.updated_at
+FROM bounded AS b
+ORDER BY
+    /*: oldest */ b.created_at ASC, b.id ASC
+    /*| newest b.created_at DESC, b.id DESC
+      | name_up b.name ASC, b.id ASC
+      | name_down b.name DESC, b.id DESC */
+LIMIT least(:page_size::bigint, 200) + 1;
+
+-- name: list_products_by_price(after_price, after_id, price_end, min_available, is_active, page_size)
+-- Return a page of products, by price, and one row more when there is a next page.
+-- Beside list_products, as the range of prices is part of the index condition here: the first page starts at its near end, and
+-- the scan stops at its far end, `price_end`. Amounts are compared as they stand, whatever their currency.
+-- row: Product
+WITH bounded AS (
+    SELECT
+        p.id,
+        p.sku,
+        p.name,
+        p.description,
+        p.price,
+        p.currency,
+        p.is_active,
+        coalesce(s.available, 0) AS inventory_count,
+        p.created_at,
+        p.updated_at
+    FROM store.products AS p
+    LEFT JOIN LATERAL (
+        SELECT w.available
+        FROM store.inventory AS i
+        CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
+        WHERE i.product_id = p.id
+        LIMIT 1
+    ) AS s
+        ON true
+    WHERE
+        (p.price, p.id) /*: cheapest */ > /*| dearest < */ (:after_price::numeric, :after_id::bigint)
+        /*? price */ AND p.price /*: cheapest */ <= /*| dearest >= */ :price_end::numeric /*?*/
+        /*? state */ AND p.is_active = :is_active::boolean /*?*/
+        /*? stock */ AND coalesce(s.available, 0) >= :min_available::bigint /*?*/
+    ORDER BY
+        /*: cheapest */ p.price ASC, p.id ASC
+        /*| dearest p.price DESC, p.id DESC */
+    LIMIT 201
+)
+
+SELECT
+    b.id,
+    b.sku,
+    b.name,
+    b.description,
+    b.price,
+    b.currency,
+    b.is_active,
+    b.inventory_count,
+    b.created_at,
+    b.updated_at
+FROM bounded AS b
+ORDER BY
+    /*: cheapest */ b.price ASC, b.id ASC
+    /*| dearest b.price DESC, b.id DESC */
+LIMIT least(:page_size::bigint, 200) + 1;
+
+-- name: search_products(text, price_from, price_to, min_available, is_active, page_size)
+-- Return the products that match the words best, at most 200; the words are read as a web search is. Of more than 10,000
+-- matches any 10,000 are ranked.
+-- row: Product
+WITH matching AS (
+    SELECT
+        p.id,
+        ts_rank(p.search, websearch_to_tsquery('pg_catalog.simple', :text::text)) AS relevance
+    FROM store.products AS p
+    /*? stock */
+    LEFT JOIN LATERAL (
+        SELECT w.available
+        FROM store.inventory AS i
+        CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
+        WHERE i.product_id = p.id
+        LIMIT 1
+    ) AS s
+        ON true
+    /*?*/
+    WHERE
         p.search @@ websearch_to_tsquery('pg_catalog.simple', :text::text)
-        AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric
-        AND p.is_active = ANY(:active::boolean[])
-        AND coalesce(s.available, 0) >= :min_available::bigint
+        /*? price */ AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric /*?*/
+        /*? state */ AND p.is_active = :is_active::boolean /*?*/
+        /*? stock */ AND coalesce(s.available, 0) >= :min_available::bigint /*?*/
     LIMIT 10000
 ),
 

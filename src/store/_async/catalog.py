@@ -38,14 +38,14 @@ from store.models import (
 
 _PRICE_STEPS = tuple(Decimal(step) for step in (0, 5, 10, 25, 50, 100, 250, 500, 1000))
 
-# By sort and direction: the statement, and the key before every key, after which the first page starts.
-_LISTINGS: dict[tuple[str, bool], tuple[Any, Any, Any]] = {
-    ("created_at", False): (queries.catalog.list_products_by_created_at, Instant, MIN_INSTANT),
-    ("created_at", True): (queries.catalog.list_products_by_created_at_desc, Instant, MAX_INSTANT),
-    ("name", False): (queries.catalog.list_products_by_name, Text, ""),
-    ("name", True): (queries.catalog.list_products_by_name_desc, Text, "\U0010ffff" * 256),
-    ("price", False): (queries.catalog.list_products_by_price, Money, Decimal(0)),
-    ("price", True): (queries.catalog.list_products_by_price_desc, Money, MAX_AMOUNT),
+# By sort and direction: the statement, its sort, and the key before every key, after which the first page starts.
+_LISTINGS: dict[tuple[str, bool], tuple[Any, str, Any, Any]] = {
+    ("created_at", False): (queries.catalog.list_products, "oldest", Instant, MIN_INSTANT),
+    ("created_at", True): (queries.catalog.list_products, "newest", Instant, MAX_INSTANT),
+    ("name", False): (queries.catalog.list_products, "name_up", Text, ""),
+    ("name", True): (queries.catalog.list_products, "name_down", Text, "\U0010ffff" * 256),
+    ("price", False): (queries.catalog.list_products_by_price, "cheapest", Money, Decimal(0)),
+    ("price", True): (queries.catalog.list_products_by_price, "dearest", Money, MAX_AMOUNT),
 }
 
 
@@ -56,7 +56,7 @@ class AsyncShopCatalog:
 
     def __init__(self, runner: AsyncRunner) -> None:
         self._runner = runner
-        self._active = [True]
+        self._state: dict[str, Any] = {"is_active": True}
 
     async def facets(
         self,
@@ -69,7 +69,9 @@ class AsyncShopCatalog:
         """
         Count the products of a listing, or of a search when `text` is given, in all and by range of price.
         """
-        function, parameters = queries.catalog.facet_products, _filters(price_from, price_to, in_stock, self._active)
+        everything = {"price_from": Decimal(0), "price_to": MAX_AMOUNT}
+        function = queries.catalog.facet_products
+        parameters = everything | _filters(price_from, price_to, in_stock) | self._state
         if text is not None:
             function, parameters = queries.catalog.facet_search, parameters | {"text": checked("text", SearchText, text)}
         counted = await self._runner.one(CountedFacets, function, price_steps=list(_PRICE_STEPS), **parameters)
@@ -85,16 +87,14 @@ class AsyncShopCatalog:
         Return a product. Raises NotFound.
         """
         product_id = checked("product_id", Id, product_id)
-        found = await self._runner.one_or_none(Product, queries.catalog.get_product, product_id=product_id, active=self._active)
+        found = await self._runner.one_or_none(Product, queries.catalog.get_product, product_id=product_id, **self._state)
         return _found(found, product_id)
 
     async def get_by_sku(self, sku: str) -> Product:
         """
         Return the product with this sku, in any case. Raises NotFound.
         """
-        return await self._runner.one(
-            Product, queries.catalog.get_product_by_sku, sku=checked("sku", Text, sku), active=self._active
-        )
+        return await self._runner.one(Product, queries.catalog.get_product_by_sku, sku=checked("sku", Text, sku), **self._state)
 
     async def get_many(self, product_ids: Iterable[int]) -> tuple[Product, ...]:
         """
@@ -103,7 +103,7 @@ class AsyncShopCatalog:
         ids = several("product_ids", Id, product_ids)
         rows: Iterable[Product] = ()
         if ids:
-            rows = await self._runner.many(Product, queries.catalog.get_products, product_ids=ids, active=self._active)
+            rows = await self._runner.many(Product, queries.catalog.get_products, product_ids=ids, **self._state)
         return in_order("product", ids, rows)
 
     async def list(
@@ -122,7 +122,7 @@ class AsyncShopCatalog:
 
         Raises InvalidInput, and InvalidCursor for a cursor of another sort or direction.
         """
-        filters = _filters(price_from, price_to, in_stock, self._active)
+        filters = _filters(price_from, price_to, in_stock) | self._state
         return await self._page(sort, descending, cursor, page_size, filters)
 
     async def search(
@@ -143,7 +143,8 @@ class AsyncShopCatalog:
                 queries.catalog.search_products,
                 text=checked("text", SearchText, text),
                 page_size=checked("page_size", PageSize, page_size),
-                **_filters(price_from, price_to, in_stock, self._active),
+                **self._state,
+                **_filters(price_from, price_to, in_stock),
             )
         )
 
@@ -152,18 +153,20 @@ class AsyncShopCatalog:
     ) -> Page[Product]:
         sort, is_down = checked("sort", ProductSort, sort), checked("descending", Flag, descending)
         page_size = checked("page_size", PageSize, page_size)
-        function, kind, extreme = _LISTINGS[sort, is_down]
+        function, order, kind, extreme = _LISTINGS[sort, is_down]
         listing = f"products {sort} {'desc' if is_down else 'asc'}"
         after, after_id = (extreme, MAX_ID if is_down else 0) if cursor is None else decode(listing, kind, cursor)
-        if sort == "price":
+        if sort == "price" and "price_from" in filters:
             # The page starts at the near end of the range, or behind the cursor where that lies inside.
-            near = filters.pop("price_to" if is_down else "price_from")
+            near, far = filters.pop("price_from"), filters.pop("price_to")
+            if is_down:
+                near, far = far, near
             is_outside = after > near if is_down else after < near
             if is_outside or cursor is None:
                 after, after_id = near, MAX_ID if is_down else 0
-        found = await self._runner.many(
-            Product, function, **{f"after_{sort}": after}, after_id=after_id, page_size=page_size, **filters
-        )
+            filters["price_end"] = far
+        keys = {f"after_{sort}": after, "after_id": after_id}
+        found = await self._runner.many(Product, function, sort=order, page_size=page_size, **keys, **filters)
         page = tuple(found[:page_size])
         is_last = len(found) <= page_size
         return Page(page, None if is_last else encode(listing, getattr(page[-1], sort), page[-1].id))
@@ -176,7 +179,7 @@ class AsyncCatalog(AsyncShopCatalog):
 
     def __init__(self, runner: AsyncRunner) -> None:
         super().__init__(runner)
-        self._active = [True, False]
+        self._state = {}
 
     async def archive(self, product_id: int) -> Product:
         """
@@ -238,8 +241,8 @@ class AsyncCatalog(AsyncShopCatalog):
 
         Raises InvalidInput, and InvalidCursor for a cursor of another sort or direction.
         """
-        active = [True, False] if is_active is None else [checked("is_active", Flag, is_active)]
-        return await self._page(sort, descending, cursor, page_size, _filters(price_from, price_to, in_stock, active))
+        state = {} if is_active is None else {"is_active": checked("is_active", Flag, is_active)}
+        return await self._page(sort, descending, cursor, page_size, _filters(price_from, price_to, in_stock) | state)
 
     async def update(self, product_id: int, update: ProductUpdate, *, expected_updated_at: datetime | None = None) -> Product:
         """
@@ -265,18 +268,16 @@ class AsyncCatalog(AsyncShopCatalog):
         return _found(updated, product_id)
 
 
-def _filters(price_from: Decimal | None, price_to: Decimal | None, in_stock: object, active: list[bool]) -> dict[str, Any]:
-    lowest = Decimal(0) if price_from is None else checked("price_from", Money, price_from)
-    highest = MAX_AMOUNT if price_to is None else checked("price_to", Money, price_to)
-    if lowest > highest:
-        message = "price_from: must not be above price_to"
-        raise InvalidInput(message, field="price_from")
-    return {
-        "price_from": lowest,
-        "price_to": highest,
-        "min_available": 1 if checked("in_stock", Flag, in_stock) else 0,
-        "active": active,
-    }
+def _filters(price_from: Decimal | None, price_to: Decimal | None, in_stock: object) -> dict[str, Any]:
+    filters: dict[str, Any] = {}
+    if price_from is not None or price_to is not None:
+        lowest = Decimal(0) if price_from is None else checked("price_from", Money, price_from)
+        highest = MAX_AMOUNT if price_to is None else checked("price_to", Money, price_to)
+        if lowest > highest:
+            message = "price_from: must not be above price_to"
+            raise InvalidInput(message, field="price_from")
+        filters |= {"price_from": lowest, "price_to": highest}
+    return filters | ({"min_available": 1} if checked("in_stock", Flag, in_stock) else {})
 
 
 def _found(product: Product | None, product_id: int) -> Product:

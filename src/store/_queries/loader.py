@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
@@ -60,7 +61,7 @@ class Loader(QueryLoader):
         """
         Load the entries of a text; `fname` gives the name of the domain.
         """
-        return [self._datum(statement) for statement in read_statements(sql, Path(fname), self._prefix)]
+        return [self._datum(statement) for statement in _read(sql, Path(fname), self._prefix)]
 
     def load_query_data_from_file(
         self,
@@ -102,6 +103,12 @@ class Loader(QueryLoader):
             attributes=None,
             parameters=[name for names in parameters(statement) for name in names],
         )
+
+
+@lru_cache(maxsize=256)
+def _read(sql: str, path: Path, prefix: str) -> tuple[Statement, ...]:
+    # Both colours load the same files; reading takes most of the time, and a Statement never changes.
+    return tuple(read_statements(sql, path, prefix))
 
 
 def _signature(statement: Statement) -> inspect.Signature:

@@ -92,6 +92,8 @@ def read_marks(tokens: Sequence[Token], path: object) -> Marked:
     """
     Read the marks of one entry. Raises QueryFileError for one that is out of place, and for more texts than an entry may have.
     """
+    if not any(is_mark(token) for token in tokens):
+        return Marked(path, [Piece(token) for token in tokens])
     reader = _Reader(path)
     for token in tokens:
         reader.read(token)
