@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from store._async.queries import queries
-from store._queries import Statement, bind
+from store._queries import Statement, bind, teach
 from tests.databases import Connection, TestServer, create_database
 
 ROWS = 20_000
@@ -333,6 +333,24 @@ def test_a_rare_stock_filter_stays_bounded(app: Connection) -> None:
 
     assert filtered[0] == 51
     assert filtered[1] <= plain[1] * 12
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if name.startswith("catalog.facet_")])
+def test_counting_asks_for_holds_only_where_they_matter(app: Connection, name: str) -> None:
+    """
+    A quarter of the products on hand is held, and each has units to spare: not one hold is looked for.
+    """
+    text = TEXTS[name]
+    given = FILTERS | {"price_from": Decimal(0), "price_to": Decimal(10) ** 9, "text": "number", "price_steps": [Decimal(0)]}
+    values = bind(text, {parameter: given[parameter] for parameter in text.parameters})
+    cursor = psycopg.RawCursor(app)
+    teach(cursor.adapters)
+    row = cursor.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + text.text.encode(), values).fetchone()
+    assert row is not None
+    loops = {node.get("Index Name"): node["Actual Loops"] for node in nodes(row[0][0]["Plan"])}
+
+    assert loops["inventory_pkey"] > 0
+    assert loops["reservations_product_id_expires_at_idx"] == 0
 
 
 def test_every_statement_is_in_a_table_above() -> None:

@@ -92,31 +92,34 @@ WHERE p.id = :product_id::bigint;
 -- name: facet_products(price_from, price_to, min_available, is_active, price_steps)^
 -- Count and divide up to 10,000 products of a listing; of more than that, any 10,000.
 -- The stock is looked up row by row (LIMIT 1), so that the outer LIMIT stops it: a join would read all of the inventory first.
+-- Holds are looked for only where nothing is free without them: those that expired can but add to it.
 -- row: CountedFacets
 WITH matching AS (
     SELECT
-        p.price,
-        coalesce(s.available, 0) AS available
+        p.id,
+        p.price
     FROM store.products AS p
-    LEFT JOIN LATERAL (
-        SELECT w.available
+    /*? stock */
+    CROSS JOIN LATERAL (
+        SELECT i.product_id
         FROM store.inventory AS i
         CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
-        WHERE i.product_id = p.id
+        WHERE
+            i.product_id = p.id
+            AND (i.on_hand - i.reserved >= :min_available::bigint OR w.available >= :min_available::bigint)
         LIMIT 1
     ) AS s
-        ON true
+    /*?*/
     WHERE
         p.price BETWEEN :price_from::numeric AND :price_to::numeric
         /*? state */ AND p.is_active = :is_active::boolean /*?*/
-        /*? stock */ AND coalesce(s.available, 0) >= :min_available::bigint /*?*/
     LIMIT 10001
 ),
 
 counted AS (
     SELECT
-        m.price,
-        m.available
+        m.id,
+        m.price
     FROM matching AS m
     LIMIT 10000
 ),
@@ -124,51 +127,65 @@ counted AS (
 divided AS (
     SELECT
         width_bucket(c.price, :price_steps::numeric[]) AS step,
-        count(*) AS products
+        count(*) AS products,
+        min(c.price) AS price_min,
+        max(c.price) AS price_max
     FROM counted AS c
     GROUP BY width_bucket(c.price, :price_steps::numeric[])
+),
+
+stocked AS (
+    SELECT count(*) AS products
+    FROM store.inventory AS i
+    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
+    WHERE
+        i.product_id = ANY(ARRAY(SELECT c.id FROM counted AS c))
+        AND (i.on_hand > i.reserved OR w.available > 0)
 )
 
 SELECT
-    (SELECT count(*) FROM counted) AS products,
+    coalesce(sum(d.products), 0)::bigint AS products,
     (SELECT count(*) FROM matching) > 10000 AS is_capped,
-    (SELECT count(*) FROM counted AS c WHERE c.available > 0) AS in_stock,
-    (SELECT min(c.price) FROM counted AS c) AS price_min,
-    (SELECT max(c.price) FROM counted AS c) AS price_max,
-    (
-        SELECT coalesce(json_agg(json_build_object('step', d.step, 'products', d.products) ORDER BY d.step ASC), '[]'::json)
-        FROM divided AS d
-    ) AS price_ranges;
+    (SELECT s.products FROM stocked AS s) AS in_stock,
+    min(d.price_min) AS price_min,
+    max(d.price_max) AS price_max,
+    coalesce(
+        json_agg(json_build_object('step', d.step, 'products', d.products) ORDER BY d.step ASC), '[]'::json
+    ) AS price_ranges
+FROM divided AS d;
 
 -- name: facet_search(text, price_from, price_to, min_available, is_active, price_steps)^
 -- Count and divide up to 10,000 products of a search; of more than that, any 10,000.
 -- The stock is looked up row by row (LIMIT 1), so that the outer LIMIT stops it: a join would read all of the inventory first.
+-- Holds are looked for only where nothing is free without them: those that expired can but add to it.
 -- row: CountedFacets
 WITH matching AS (
     SELECT
-        p.price,
-        coalesce(s.available, 0) AS available
+        p.id,
+        p.price
     FROM store.products AS p
-    LEFT JOIN LATERAL (
-        SELECT w.available
+    /*? stock */
+    CROSS JOIN LATERAL (
+        SELECT i.product_id
         FROM store.inventory AS i
         CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
-        WHERE i.product_id = p.id
+        WHERE
+            i.product_id = p.id
+            AND (i.on_hand - i.reserved >= :min_available::bigint OR w.available >= :min_available::bigint)
         LIMIT 1
     ) AS s
-        ON true
+    /*?*/
     WHERE
         p.search @@ websearch_to_tsquery('pg_catalog.simple', :text::text)
-        AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
+        /*? price */ AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric /*?*/
         /*? state */ AND p.is_active = :is_active::boolean /*?*/
-        /*? stock */ AND coalesce(s.available, 0) >= :min_available::bigint /*?*/
     LIMIT 10001
 ),
 
 counted AS (
     SELECT
-        m.price,
-        m.available
+        m.id,
+        m.price
     FROM matching AS m
     LIMIT 10000
 ),
@@ -176,21 +193,32 @@ counted AS (
 divided AS (
     SELECT
         width_bucket(c.price, :price_steps::numeric[]) AS step,
-        count(*) AS products
+        count(*) AS products,
+        min(c.price) AS price_min,
+        max(c.price) AS price_max
     FROM counted AS c
     GROUP BY width_bucket(c.price, :price_steps::numeric[])
+),
+
+stocked AS (
+    SELECT count(*) AS products
+    FROM store.inventory AS i
+    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
+    WHERE
+        i.product_id = ANY(ARRAY(SELECT c.id FROM counted AS c))
+        AND (i.on_hand > i.reserved OR w.available > 0)
 )
 
 SELECT
-    (SELECT count(*) FROM counted) AS products,
+    coalesce(sum(d.products), 0)::bigint AS products,
     (SELECT count(*) FROM matching) > 10000 AS is_capped,
-    (SELECT count(*) FROM counted AS c WHERE c.available > 0) AS in_stock,
-    (SELECT min(c.price) FROM counted AS c) AS price_min,
-    (SELECT max(c.price) FROM counted AS c) AS price_max,
-    (
-        SELECT coalesce(json_agg(json_build_object('step', d.step, 'products', d.products) ORDER BY d.step ASC), '[]'::json)
-        FROM divided AS d
-    ) AS price_ranges;
+    (SELECT s.products FROM stocked AS s) AS in_stock,
+    min(d.price_min) AS price_min,
+    max(d.price_max) AS price_max,
+    coalesce(
+        json_agg(json_build_object('step', d.step, 'products', d.products) ORDER BY d.step ASC), '[]'::json
+    ) AS price_ranges
+FROM divided AS d;
 
 -- name: get_product(product_id, is_active)^
 -- Return one product.
@@ -386,20 +414,20 @@ WITH matching AS (
         ts_rank(p.search, websearch_to_tsquery('pg_catalog.simple', :text::text)) AS relevance
     FROM store.products AS p
     /*? stock */
-    LEFT JOIN LATERAL (
-        SELECT w.available
+    CROSS JOIN LATERAL (
+        SELECT i.product_id
         FROM store.inventory AS i
         CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
-        WHERE i.product_id = p.id
+        WHERE
+            i.product_id = p.id
+            AND (i.on_hand - i.reserved >= :min_available::bigint OR w.available >= :min_available::bigint)
         LIMIT 1
     ) AS s
-        ON true
     /*?*/
     WHERE
         p.search @@ websearch_to_tsquery('pg_catalog.simple', :text::text)
         /*? price */ AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric /*?*/
         /*? state */ AND p.is_active = :is_active::boolean /*?*/
-        /*? stock */ AND coalesce(s.available, 0) >= :min_available::bigint /*?*/
     LIMIT 10000
 ),
 

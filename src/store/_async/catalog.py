@@ -36,6 +36,7 @@ from store.models import (
     Text,
 )
 
+_EVERY_PRICE = {"price_from": Decimal(0), "price_to": MAX_AMOUNT}
 _PRICE_STEPS = tuple(Decimal(step) for step in (0, 5, 10, 25, 50, 100, 250, 500, 1000))
 
 # By sort and direction: the statement, its sort, and the key before every key, after which the first page starts.
@@ -69,11 +70,10 @@ class AsyncShopCatalog:
         """
         Count the products of a listing, or of a search when `text` is given, in all and by range of price.
         """
-        everything = {"price_from": Decimal(0), "price_to": MAX_AMOUNT}
-        function = queries.catalog.facet_products
-        parameters = everything | _filters(price_from, price_to, in_stock) | self._state
+        filters = _filters(price_from, price_to, in_stock) | self._state
+        function, parameters = queries.catalog.facet_products, _EVERY_PRICE | filters
         if text is not None:
-            function, parameters = queries.catalog.facet_search, parameters | {"text": checked("text", SearchText, text)}
+            function, parameters = queries.catalog.facet_search, filters | {"text": checked("text", SearchText, text)}
         counted = await self._runner.one(CountedFacets, function, price_steps=list(_PRICE_STEPS), **parameters)
         ends: tuple[Decimal | None, ...] = (*_PRICE_STEPS[1:], None)
         ranges = tuple(
