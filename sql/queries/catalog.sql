@@ -1,5 +1,6 @@
 -- What the shop sells. inventory_count is what can be sold now, which store.sellable() says.
--- A listing is a keyset page by an index: one text a sort, direction and choice of filters.
+-- A listing is a keyset page by an index: one text a sort, direction and choice of filters. Whether archived products are
+-- seen is no filter that could be forgotten: `active` is required everywhere.
 
 -- name: create_products(skus, names, descriptions, prices, currencies, actives, on_hands)
 -- Create these products with their stock and return them in the order given. Inserted in ascending upper(sku), as imports are,
@@ -89,7 +90,7 @@ ORDER BY g.position ASC;
 DELETE FROM store.products AS p
 WHERE p.id = :product_id::bigint;
 
--- name: facet_products(price_from, price_to, min_available, is_active, price_steps)^
+-- name: facet_products(price_from, price_to, min_available, active, price_steps)^
 -- Count and divide up to 10,000 products of a listing; of more than that, any 10,000.
 -- The stock is looked up row by row (LIMIT 1), so that the outer LIMIT stops it: a join would read all of the inventory first.
 -- Holds are looked for only where nothing is free without them: those that expired can but add to it.
@@ -112,7 +113,7 @@ WITH matching AS (
     /*?*/
     WHERE
         p.price BETWEEN :price_from::numeric AND :price_to::numeric
-        /*? state */ AND p.is_active = :is_active::boolean /*?*/
+        AND p.is_active = ANY(:active::boolean[])
     LIMIT 10001
 ),
 
@@ -154,7 +155,7 @@ SELECT
     ) AS price_ranges
 FROM divided AS d;
 
--- name: facet_search(text, price_from, price_to, min_available, is_active, price_steps)^
+-- name: facet_search(text, price_from, price_to, min_available, active, price_steps)^
 -- Count and divide up to 10,000 products of a search; of more than that, any 10,000.
 -- The stock is looked up row by row (LIMIT 1), so that the outer LIMIT stops it: a join would read all of the inventory first.
 -- Holds are looked for only where nothing is free without them: those that expired can but add to it.
@@ -177,8 +178,8 @@ WITH matching AS (
     /*?*/
     WHERE
         p.search @@ websearch_to_tsquery('pg_catalog.simple', :text::text)
+        AND p.is_active = ANY(:active::boolean[])
         /*? price */ AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric /*?*/
-        /*? state */ AND p.is_active = :is_active::boolean /*?*/
     LIMIT 10001
 ),
 
@@ -220,7 +221,7 @@ SELECT
     ) AS price_ranges
 FROM divided AS d;
 
--- name: get_product(product_id, is_active)^
+-- name: get_product(product_id, active)^
 -- Return one product.
 -- row: Product
 SELECT
@@ -240,9 +241,9 @@ LEFT JOIN store.inventory AS i
 CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 WHERE
     p.id = :product_id::bigint
-    /*? state */ AND p.is_active = :is_active::boolean /*?*/;
+    AND p.is_active = ANY(:active::boolean[]);
 
--- name: get_product_by_sku(sku, is_active)^
+-- name: get_product_by_sku(sku, active)^
 -- Return the product with this sku, in any case.
 -- row: Product
 -- rows: at most one (products_sku_key)
@@ -263,9 +264,9 @@ LEFT JOIN store.inventory AS i
 CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 WHERE
     upper(p.sku) = upper(:sku::text COLLATE "C")
-    /*? state */ AND p.is_active = :is_active::boolean /*?*/;
+    AND p.is_active = ANY(:active::boolean[]);
 
--- name: get_products(product_ids, is_active)
+-- name: get_products(product_ids, active)
 -- Return these products.
 -- row: Product
 SELECT
@@ -285,9 +286,9 @@ LEFT JOIN store.inventory AS i
 CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 WHERE
     p.id = ANY(:product_ids::bigint[])
-    /*? state */ AND p.is_active = :is_active::boolean /*?*/;
+    AND p.is_active = ANY(:active::boolean[]);
 
--- name: list_products(after_created_at, after_name, after_id, price_from, price_to, min_available, is_active, page_size)
+-- name: list_products(after_created_at, after_name, after_id, price_from, price_to, min_available, active, page_size)
 -- Return a page of products, by age or by name, and one row more when there is a next page.
 -- The first page starts after the extreme of the sort, so that every page is one and the same index scan.
 -- The price is a residual condition (+ 0): in a generic plan its own index would be a rival, and read and sort the whole range.
@@ -320,8 +321,8 @@ WITH bounded AS (
         /*| newest (p.created_at, p.id) < (:after_created_at::timestamptz, :after_id::bigint)
           | name_up (p.name, p.id) > (:after_name::text, :after_id::bigint)
           | name_down (p.name, p.id) < (:after_name::text, :after_id::bigint) */
+        AND p.is_active = ANY(:active::boolean[])
         /*? price */ AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric /*?*/
-        /*? state */ AND p.is_active = :is_active::boolean /*?*/
         /*? stock */ AND coalesce(s.available, 0) >= :min_available::bigint /*?*/
     ORDER BY
         /*: oldest */ p.created_at ASC, p.id ASC
@@ -350,7 +351,7 @@ ORDER BY
       | name_down b.name DESC, b.id DESC */
 LIMIT least(:page_size::bigint, 200) + 1;
 
--- name: list_products_by_price(after_price, after_id, price_end, min_available, is_active, page_size)
+-- name: list_products_by_price(after_price, after_id, price_end, min_available, active, page_size)
 -- Return a page of products, by price, and one row more when there is a next page.
 -- Beside list_products, as the range of prices is part of the index condition here: the first page starts at its near end, and
 -- the scan stops at its far end, `price_end`. Amounts are compared as they stand, whatever their currency.
@@ -378,8 +379,8 @@ WITH bounded AS (
         ON true
     WHERE
         (p.price, p.id) /*: cheapest */ > /*| dearest < */ (:after_price::numeric, :after_id::bigint)
+        AND p.is_active = ANY(:active::boolean[])
         /*? price */ AND p.price /*: cheapest */ <= /*| dearest >= */ :price_end::numeric /*?*/
-        /*? state */ AND p.is_active = :is_active::boolean /*?*/
         /*? stock */ AND coalesce(s.available, 0) >= :min_available::bigint /*?*/
     ORDER BY
         /*: cheapest */ p.price ASC, p.id ASC
@@ -404,7 +405,7 @@ ORDER BY
     /*| dearest b.price DESC, b.id DESC */
 LIMIT least(:page_size::bigint, 200) + 1;
 
--- name: search_products(text, price_from, price_to, min_available, is_active, page_size)
+-- name: search_products(text, price_from, price_to, min_available, active, page_size)
 -- Return the products that match the words best, at most 200; the words are read as a web search is. Of more than 10,000
 -- matches any 10,000 are ranked.
 -- row: Product
@@ -426,8 +427,8 @@ WITH matching AS (
     /*?*/
     WHERE
         p.search @@ websearch_to_tsquery('pg_catalog.simple', :text::text)
+        AND p.is_active = ANY(:active::boolean[])
         /*? price */ AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric /*?*/
-        /*? state */ AND p.is_active = :is_active::boolean /*?*/
     LIMIT 10000
 ),
 

@@ -241,7 +241,7 @@ def _numbers(body: Sequence[Token], header: Header, path: Path) -> dict[str, int
 
 
 def _check_used(header: Header, numbers: Iterable[dict[str, int]], body: Sequence[Token], path: Path) -> None:
-    used = set().union(*numbers)
+    used = {name for number in numbers for name in number}
     for name in header.parameters:
         if name not in used:
             raise fault(path, header.line, f"{header.name}: {name} is declared and not used: {_unused(name, body)}")

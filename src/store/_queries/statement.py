@@ -53,7 +53,7 @@ class Statement:
     """The optional filters that are on in this text."""
     sort: str | None = None
     """The declared sort of this text."""
-    variants: Mapping[Call, Statement] = field(default_factory=dict, repr=False)
+    variants: Mapping[Call, Statement] = field(default_factory=dict[Call, "Statement"], repr=False)
     """All texts of the entry by what chooses them, the file's own first; empty where there is but one text."""
 
     @property

@@ -54,10 +54,10 @@ class Marked:
     """
 
     path: object
-    pieces: list[Piece] = field(default_factory=list)
-    filters: dict[str, int] = field(default_factory=dict)
+    pieces: list[Piece] = field(default_factory=list[Piece])
+    filters: dict[str, int] = field(default_factory=dict[str, int])
     """The filters, each with the line of its first place."""
-    sorts: dict[str, int] = field(default_factory=dict)
+    sorts: dict[str, int] = field(default_factory=dict[str, int])
     """The sorts, the file's own first, each with the line of its first place."""
 
     def choices(self) -> Iterator[Choice]:

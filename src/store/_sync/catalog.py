@@ -58,7 +58,7 @@ class ShopCatalog:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        self._state: dict[str, Any] = {"is_active": True}
+        self._active = [True]
 
     def facets(
         self,
@@ -71,7 +71,7 @@ class ShopCatalog:
         """
         Count the products of a listing, or of a search when `text` is given, in all and by range of price.
         """
-        filters = _filters(price_from, price_to, in_stock) | self._state
+        filters = _filters(price_from, price_to, in_stock, self._active)
         function, parameters = queries.catalog.facet_products, _EVERY_PRICE | filters
         if text is not None:
             function, parameters = queries.catalog.facet_search, filters | {"text": checked("text", SearchText, text)}
@@ -88,14 +88,14 @@ class ShopCatalog:
         Return a product. Raises NotFound.
         """
         product_id = checked("product_id", Id, product_id)
-        found = self._runner.one_or_none(Product, queries.catalog.get_product, product_id=product_id, **self._state)
+        found = self._runner.one_or_none(Product, queries.catalog.get_product, product_id=product_id, active=self._active)
         return _found(found, product_id)
 
     def get_by_sku(self, sku: str) -> Product:
         """
         Return the product with this sku, in any case. Raises NotFound.
         """
-        return self._runner.one(Product, queries.catalog.get_product_by_sku, sku=checked("sku", Text, sku), **self._state)
+        return self._runner.one(Product, queries.catalog.get_product_by_sku, sku=checked("sku", Text, sku), active=self._active)
 
     def get_many(self, product_ids: Iterable[int]) -> tuple[Product, ...]:
         """
@@ -104,7 +104,7 @@ class ShopCatalog:
         ids = several("product_ids", Id, product_ids)
         rows: Iterable[Product] = ()
         if ids:
-            rows = self._runner.many(Product, queries.catalog.get_products, product_ids=ids, **self._state)
+            rows = self._runner.many(Product, queries.catalog.get_products, product_ids=ids, active=self._active)
         return in_order("product", ids, rows)
 
     def list(
@@ -123,7 +123,7 @@ class ShopCatalog:
 
         Raises InvalidInput, and InvalidCursor for a cursor of another sort or direction.
         """
-        filters = _filters(price_from, price_to, in_stock) | self._state
+        filters = _filters(price_from, price_to, in_stock, self._active)
         return self._page(sort, descending, cursor, page_size, filters)
 
     def search(
@@ -144,8 +144,7 @@ class ShopCatalog:
                 queries.catalog.search_products,
                 text=checked("text", SearchText, text),
                 page_size=checked("page_size", PageSize, page_size),
-                **self._state,
-                **_filters(price_from, price_to, in_stock),
+                **_filters(price_from, price_to, in_stock, self._active),
             )
         )
 
@@ -180,7 +179,7 @@ class Catalog(ShopCatalog):
 
     def __init__(self, runner: Runner) -> None:
         super().__init__(runner)
-        self._state = {}
+        self._active = [True, False]
 
     def archive(self, product_id: int) -> Product:
         """
@@ -242,8 +241,8 @@ class Catalog(ShopCatalog):
 
         Raises InvalidInput, and InvalidCursor for a cursor of another sort or direction.
         """
-        state = {} if is_active is None else {"is_active": checked("is_active", Flag, is_active)}
-        return self._page(sort, descending, cursor, page_size, _filters(price_from, price_to, in_stock) | state)
+        active = [True, False] if is_active is None else [checked("is_active", Flag, is_active)]
+        return self._page(sort, descending, cursor, page_size, _filters(price_from, price_to, in_stock, active))
 
     def update(self, product_id: int, update: ProductUpdate, *, expected_updated_at: datetime | None = None) -> Product:
         """
@@ -269,8 +268,8 @@ class Catalog(ShopCatalog):
         return _found(updated, product_id)
 
 
-def _filters(price_from: Decimal | None, price_to: Decimal | None, in_stock: object) -> dict[str, Any]:
-    filters: dict[str, Any] = {}
+def _filters(price_from: Decimal | None, price_to: Decimal | None, in_stock: object, active: list[bool]) -> dict[str, Any]:
+    filters: dict[str, Any] = {"active": active}
     if price_from is not None or price_to is not None:
         lowest = Decimal(0) if price_from is None else checked("price_from", Money, price_from)
         highest = MAX_AMOUNT if price_to is None else checked("price_to", Money, price_to)
