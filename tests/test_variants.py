@@ -9,6 +9,7 @@ import inspect
 import shutil
 import subprocess
 from collections.abc import Callable
+from decimal import Decimal
 from enum import StrEnum
 from itertools import combinations
 from pathlib import Path
@@ -28,7 +29,7 @@ from store._queries.tokens import tokenize
 from store._sync.queries import queries as own
 from store.errors import QueryFileError, WrongParameters
 from tests.databases import TestServer
-from tests.samples import settings
+from tests.samples import product, settings
 
 ORDERS = """\
 -- name: list_orders(user_id, status, low, high, bonus)
@@ -396,26 +397,45 @@ def test_more_are_refused_with_their_number(filters: int, sorts: int, number: in
         only(tmp_path, many(filters, sorts))
 
 
-@pytest.mark.parametrize("sort", ["newest"])
-def test_psql_runs_the_file_as_it_stands(colours: Colours, tmp_path: Path, server: TestServer, sort: str) -> None:
+def psql(server: TestServer, database: str, file: Path, values: dict[str, str]) -> list[int]:
+    """
+    Run a file in psql and return the first column of what it prints.
+    """
+    program = str(server.embedded.bin_path / "psql") if server.embedded else shutil.which("psql")
+    assert program, "psql is wanted beside the server"
+    options = [part for name, value in values.items() for part in ("-v", f"{name}={value}")]
+    command = [program, "-XqtA", "-v", "ON_ERROR_STOP=1", *options, "-f", str(file), "-d", server.dsn(database)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return [int(line.partition("|")[0]) for line in ran.stdout.splitlines()]
+
+
+def test_psql_runs_the_file_as_it_stands(colours: Colours, tmp_path: Path, server: TestServer) -> None:
     """
     To psql the marks are comments: all filters on, first sort.
     """
-    psql = str(server.embedded.bin_path / "psql") if server.embedded else shutil.which("psql")
-    assert psql, "psql is wanted beside the server"
     values = {"user_id": "7", "bonus": "0", "status": "'paid'", "low": "5", "high": "9"}
-    options = [part for name, value in values.items() for part in ("-v", f"{name}={value}")]
-    file = str(tmp_path / "orders.sql")
-    ran = subprocess.run(
-        [psql, "-XqtA", "-v", "ON_ERROR_STOP=1", *options, "-f", file, "-d", server.dsn()],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert [int(line.partition("|")[0]) for line in ran.stdout.split()] == [3, 1]
-    assert colours.ask(user_id=7, bonus=0, status="paid", low=5, high=9, sort=sort) == [3, 1]
+    assert psql(server, "postgres", tmp_path / "orders.sql", values) == [3, 1]
+    assert colours.ask(user_id=7, bonus=0, status="paid", low=5, high=9) == [3, 1]
+
+
+def test_psql_runs_a_listing_of_ours(dsn: str, database: str, tmp_path: Path, server: TestServer) -> None:
+    """
+    What a DBA sees in psql is what a shopper gets with every filter on.
+    """
+    with Store.open(settings(dsn)) as shop:
+        shop.catalog.create_many(product(f"S{n}", price=str(n), on_hand=n % 2) for n in range(9))
+        listed = [one.id for one in shop.catalog.list(price_from=Decimal(2), price_to=Decimal(7), in_stock=True)]
+    statement = own.catalog.list_products.statement
+    entry = statement.path.read_text(encoding="utf-8").splitlines()[statement.line - 1 :]
+    (tmp_path / "entry.sql").write_text("\n".join(entry).partition(";")[0] + ";", encoding="utf-8")
+    values = {"after_created_at": "'-infinity'", "after_name": "''", "after_id": "0", "price_from": "2", "price_to": "7"}
+    values |= {"min_available": "1", "active": "'{true}'", "page_size": "50"}
+
+    assert len(listed) == 3
+    assert psql(server, database, tmp_path / "entry.sql", values) == listed
 
 
 def test_a_connection_keeps_every_text_prepared(dsn: str) -> None:
