@@ -18,7 +18,7 @@ from store._sync.queries import queries
 from tests.databases import Connection
 
 ROOT = Path(__file__).resolve().parent.parent
-STATEMENTS = {one.full_name: one for one in queries.statements}
+STATEMENTS = {one.title: one for one in queries.texts}
 
 # Statements on rows that somebody owns without the scope of the caller, each with the reason.
 UNSCOPED = {
@@ -99,7 +99,7 @@ def test_every_limit_is_bounded(name: str) -> None:
 @each
 def test_no_filter_is_switched_off_by_null(name: str) -> None:
     """
-    `$1 IS NULL OR ...` plans for the worst of both: filters are bound to sentinels instead.
+    `$1 IS NULL OR ...` plans for the worst of both: a filter of its own text, `/*? name */`, instead.
     """
     assert not re.search(r"\$\d+(::[\w\[\]]+)?\s+IS\s+(NOT\s+)?NULL", code(STATEMENTS[name]), re.IGNORECASE)
 
@@ -148,7 +148,7 @@ def test_statements_stand_in_alphabetical_order() -> None:
 
 @pytest.mark.serverless
 def test_both_colours_load_the_same_statements() -> None:
-    assert [one.text for one in queries.statements] == [one.text for one in async_queries.statements]
+    assert [one.text for one in queries.texts] == [one.text for one in async_queries.texts]
 
 
 @pytest.mark.serverless
@@ -158,7 +158,9 @@ def test_every_statement_has_a_caller(name: str) -> None:
     What nobody calls is deleted.
     """
     sources = [path for path in (ROOT / "src" / "store").rglob("*.py") if "_sync" not in path.parts]
-    callers = [path for path in sources if re.search(rf"\bqueries\.{re.escape(name)}\b", path.read_text(encoding="utf-8"))]
+    callers = [
+        path for path in sources if re.search(rf"\bqueries\.{STATEMENTS[name].full_name}\b", path.read_text(encoding="utf-8"))
+    ]
 
     assert callers != []
 
@@ -175,12 +177,14 @@ def test_owned_rows_are_scoped(name: str) -> None:
 
     assert is_scoped == ("store.in_scope(" in statement.text)
     assert not is_scoped or is_owned
-    assert not is_owned or is_scoped or name in UNSCOPED
+    assert not is_owned or is_scoped or statement.full_name in UNSCOPED
 
 
 @pytest.mark.serverless
 def test_no_exception_is_stale() -> None:
-    assert {name for name in UNSCOPED if name not in STATEMENTS or "scope" in STATEMENTS[name].parameters} == set()
+    unscoped = {one.full_name for one in STATEMENTS.values() if "scope" not in one.parameters}
+
+    assert UNSCOPED.keys() - unscoped == set()
 
 
 @pytest.mark.serverless
@@ -197,11 +201,13 @@ def test_shoppers_run_scoped_statements_only(name: str) -> None:
 
 def test_every_query_prepares(connect_as: Callable[[str], Connection]) -> None:
     """
-    PostgreSQL takes each statement as store_app with an empty search_path: names are qualified, types known, rights granted.
+    PostgreSQL takes each statement as store_app with an empty search_path: names are qualified, types known, rights granted. The
+    texts of one entry return the same columns.
     """
     connection = connect_as("store_app")
     connection.execute("SET search_path = ''")
     refused = {}
+    columns: dict[str, set[tuple[Any, ...]]] = {}
     for name, statement in STATEMENTS.items():
         text = statement.text
         if statement.kind == "copy":
@@ -211,6 +217,10 @@ def test_every_query_prepares(connect_as: Callable[[str], Connection]) -> None:
         prepared = connection.pgconn.prepare(name.encode(), text.encode())
         if prepared.status != psycopg.pq.ExecStatus.COMMAND_OK:
             refused[name] = prepared.error_message
+        rows = connection.pgconn.describe_prepared(name.encode())
+        found = tuple((rows.fname(at), rows.ftype(at), rows.fmod(at)) for at in range(rows.nfields))
+        columns.setdefault(statement.full_name, set()).add(found)
 
     assert refused == {}
+    assert {name for name, found in columns.items() if len(found) > 1} == set()
     assert len(STATEMENTS) > 40

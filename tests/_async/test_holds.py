@@ -168,11 +168,14 @@ async def test_expired_holds_need_no_sweeper(shop: AsyncStore, connect_admin: Co
     with pytest.raises(OutOfStock):
         await shop.inventory.reserve(second.id)
     assert len(await shop.catalog.list(in_stock=True)) == 0
+    assert [len(await shop.catalog.search("lamp", in_stock=True)), (await shop.catalog.facets("lamp")).in_stock] == [0, 0]
+    assert [(await shop.catalog.facets(text, in_stock=True)).products for text in (None, "lamp")] == [0, 0]
     expire(connect_admin)
 
     assert [p.inventory_count for p in await shop.catalog.list(in_stock=True)] == [1]
     assert (await shop.catalog.search("lamp", in_stock=True))[0].inventory_count == 1
-    assert (await shop.catalog.facets()).in_stock == 1
+    assert [(await shop.catalog.facets(text)).in_stock for text in (None, "lamp")] == [1, 1]
+    assert [(await shop.catalog.facets(text, in_stock=True)).products for text in (None, "lamp")] == [1, 1]
     assert (await shop.carts.get(second.id)).lines[0].available == 1
     assert await shop.carts.check_availability(second.id) == ()
     assert (await shop.inventory.get(one.id)).available == 1

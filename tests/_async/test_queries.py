@@ -232,3 +232,29 @@ async def test_a_value_that_is_not_there(shop: AsyncStore, tmp_path: Path) -> No
         assert await queries.one.value_of(session, id=1) == 1
         with pytest.raises(NotFound):
             await queries.one.value_of(session, id=2)
+
+
+async def test_filters_and_sorts_of_ones_own_folder(shop: AsyncStore, tmp_path: Path) -> None:
+    """
+    Filters are on when their parameters are passed, sorts are chosen by name, and rows are what the header says.
+    """
+    (tmp_path / "reports.sql").write_text(
+        "-- name: dearest(price_from, page_size)\n-- Return products.\n-- row: Top\n"
+        "SELECT p.sku, p.price FROM store.products AS p\n"
+        "WHERE true /*? dear */ AND p.price >= :price_from::numeric /*?*/\n"
+        "ORDER BY /*: dearest */ p.price DESC /*| cheapest p.price ASC */\n"
+        "LIMIT least(:page_size::bigint, 200);\n"
+    )
+    queries = AsyncQueries.load(tmp_path, rows={"Top": Top})
+    await shop.catalog.create_many([product(f"S{n}", price=str(n)) for n in range(4)])
+    async with shop.session() as session:
+
+        async def skus(**choice: object) -> list[str]:
+            return [top.sku for top in await queries.reports.dearest(session, page_size=9, **choice)]
+
+        assert await skus() == ["S3", "S2", "S1", "S0"]
+        assert await skus(sort="cheapest", price_from=2) == ["S2", "S3"]
+        with pytest.raises(WrongParameters, match="there is no sort 'price'.*sort dearest, cheapest"):
+            await skus(sort="price")
+        with pytest.raises(WrongParameters, match="price_from may not be None"):
+            await skus(price_from=None)

@@ -169,11 +169,14 @@ def test_expired_holds_need_no_sweeper(shop: Store, connect_admin: Connection) -
     with pytest.raises(OutOfStock):
         shop.inventory.reserve(second.id)
     assert len(shop.catalog.list(in_stock=True)) == 0
+    assert [len(shop.catalog.search("lamp", in_stock=True)), (shop.catalog.facets("lamp")).in_stock] == [0, 0]
+    assert [(shop.catalog.facets(text, in_stock=True)).products for text in (None, "lamp")] == [0, 0]
     expire(connect_admin)
 
     assert [p.inventory_count for p in shop.catalog.list(in_stock=True)] == [1]
     assert (shop.catalog.search("lamp", in_stock=True))[0].inventory_count == 1
-    assert (shop.catalog.facets()).in_stock == 1
+    assert [(shop.catalog.facets(text)).in_stock for text in (None, "lamp")] == [1, 1]
+    assert [(shop.catalog.facets(text, in_stock=True)).products for text in (None, "lamp")] == [1, 1]
     assert (shop.carts.get(second.id)).lines[0].available == 1
     assert shop.carts.check_availability(second.id) == ()
     assert (shop.inventory.get(one.id)).available == 1

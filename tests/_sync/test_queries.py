@@ -233,3 +233,29 @@ def test_a_value_that_is_not_there(shop: Store, tmp_path: Path) -> None:
         assert queries.one.value_of(session, id=1) == 1
         with pytest.raises(NotFound):
             queries.one.value_of(session, id=2)
+
+
+def test_filters_and_sorts_of_ones_own_folder(shop: Store, tmp_path: Path) -> None:
+    """
+    Filters are on when their parameters are passed, sorts are chosen by name, and rows are what the header says.
+    """
+    (tmp_path / "reports.sql").write_text(
+        "-- name: dearest(price_from, page_size)\n-- Return products.\n-- row: Top\n"
+        "SELECT p.sku, p.price FROM store.products AS p\n"
+        "WHERE true /*? dear */ AND p.price >= :price_from::numeric /*?*/\n"
+        "ORDER BY /*: dearest */ p.price DESC /*| cheapest p.price ASC */\n"
+        "LIMIT least(:page_size::bigint, 200);\n"
+    )
+    queries = Queries.load(tmp_path, rows={"Top": Top})
+    shop.catalog.create_many([product(f"S{n}", price=str(n)) for n in range(4)])
+    with shop.session() as session:
+
+        def skus(**choice: object) -> list[str]:
+            return [top.sku for top in queries.reports.dearest(session, page_size=9, **choice)]
+
+        assert skus() == ["S3", "S2", "S1", "S0"]
+        assert skus(sort="cheapest", price_from=2) == ["S2", "S3"]
+        with pytest.raises(WrongParameters, match="there is no sort 'price'.*sort dearest, cheapest"):
+            skus(sort="price")
+        with pytest.raises(WrongParameters, match="price_from may not be None"):
+            skus(price_from=None)

@@ -11,6 +11,7 @@ from psycopg import AsyncConnection, AsyncRawCursor
 from psycopg.rows import tuple_row
 
 from store._queries.bind import bind, teach
+from store._queries.choice import choose
 from store._queries.results import names
 from store._queries.statement import Statement
 from store.errors import NotFound, TooManyRows
@@ -109,6 +110,9 @@ class AsyncAdapter:
         self, cursor: AsyncRawCursor[Any], query_name: str, sql: str, parameters: Mapping[str, object]
     ) -> Statement:
         statement = self.statements[query_name]
+        if statement.variants:
+            statement, parameters = choose(statement, parameters)
+            sql = statement.text
         bound = bind(statement, parameters)
         teach(cursor.adapters)
         # Bytes, as the text of a .sql file is no LiteralString; nothing of a caller's can enter it.

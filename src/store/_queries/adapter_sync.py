@@ -12,6 +12,7 @@ from psycopg import Connection, RawCursor
 from psycopg.rows import tuple_row
 
 from store._queries.bind import bind, teach
+from store._queries.choice import choose
 from store._queries.results import names
 from store._queries.statement import Statement
 from store.errors import NotFound, TooManyRows
@@ -104,6 +105,9 @@ class Adapter:
 
     def _execute(self, cursor: RawCursor[Any], query_name: str, sql: str, parameters: Mapping[str, object]) -> Statement:
         statement = self.statements[query_name]
+        if statement.variants:
+            statement, parameters = choose(statement, parameters)
+            sql = statement.text
         bound = bind(statement, parameters)
         teach(cursor.adapters)
         # Bytes, as the text of a .sql file is no LiteralString; nothing of a caller's can enter it.

@@ -304,7 +304,7 @@ class Store(Domains, Runner):
     def _configure(self, connection: psycopg.Connection[Any]) -> None:
         if self._pool is not None:
             self._known_errors = self._pool.get_stats().get("connections_errors", 0)
-        connection.prepared_max = 2 * len(queries.statements) + 100
+        connection.prepared_max = 2 * len(queries.texts) + 100
 
     def _refuse_stale(self, connection: psycopg.Connection[Any]) -> None:
         """
@@ -358,10 +358,10 @@ class Store(Domains, Runner):
             message = f"the schema is at {found} and {needed} is needed: run `store migrate up`"
             raise SchemaTooOld(message)
         if self._check:
-            for statement in queries.statements:
+            for statement in queries.texts:
                 if statement.kind == "query":
                     with (
-                        _failures.translated(statement.full_name),
+                        _failures.translated(statement.title),
                         self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience),
                     ):
                         connection.execute(f"PREPARE held_against_schema AS {statement.text}".encode(), prepare=False)
