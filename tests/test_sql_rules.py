@@ -27,6 +27,7 @@ UNSCOPED = {
     "carts.merge_cart_items": "both carts were locked, by scope and by public_id, in the same transaction",
     "catalog.delete_product": "back office; cart_items go by cascade",
     "demo.describe_contents": "an administrator's command",
+    "demo.remove_demo_orders": "an administrator's command",
     "demo.remove_demo_products": "an administrator's command",
     "demo.remove_demo_users": "an administrator's command",
     "inventory.adjust_stock": "back office: takes expired holds back",
