@@ -381,6 +381,7 @@ def test_a_known_invoice_that_says_something_else_is_refused(shop: Store, connec
         [line("1", "71053", 5, day="2010-12-02"), line("1", "85123A", 1)],
         [line("1", "71053", 5, customer=""), line("1", "85123A", 1, customer="")],
         [line("1", "71053", 5, "2.56"), line("1", "85123A", 1)],
+        [line("1", "71053", 5), line("1", "85123A", 1).replace("Lamp", "Bell")],
         [line("C2", "71053", -2)],
         [line("C2", "71053", -1, "2.54")],
         [line("C2", "71053", -1, customer="2")],
@@ -422,11 +423,19 @@ def test_what_the_shop_refunded_itself_is_not_refunded_again(shop: Store, connec
 
 
 def test_a_refund_brings_back_only_what_is_still_out(shop: Store, connect_admin: Connection) -> None:
-    load(shop, line("1", "71053", 5, "1.00"), line("1", "85123A", 1, "1.00"), line("C2", "71053", -2, "1.00"))
+    load(
+        shop,
+        line("1", "71053", 5, "1.00"),
+        line("1", "85123A", 1, "1.00"),
+        line("1", "22727", 3, "1.00"),
+        line("C2", "71053", -2, "1.00"),
+        line("C2", "22727", -3, "1.00"),
+    )
     found = order(shop, connect_admin, "1")
     done = shop.orders.refund(found.id, restock=True)
 
-    assert ("refunded", Decimal(6)) == (done.status, done.payments[0].refunded)
+    assert ("refunded", Decimal(9)) == (done.status, done.payments[0].refunded)
+    assert ["received", "sold", "returned"] == [each[0] for each in movements(shop, "22727")]
     assert 5 == shop.inventory.get(found.lines[0].product_id).on_hand
     assert {} == faults(connect_admin)
 
