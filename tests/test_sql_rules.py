@@ -138,6 +138,20 @@ def test_a_statement_that_writes_names_its_locks(name: str) -> None:
     assert not statement.writes or re.search(r"^Locks: .+\.$", statement.doc, re.MULTILINE | re.DOTALL)
 
 
+LOCKS_AS_IT_FINDS_THEM = {"imports.drop_import_lines": "nobody else sees the rows that an import has staged"}
+
+
+@pytest.mark.serverless
+@each
+def test_rows_of_a_list_are_locked_in_order(name: str) -> None:
+    """
+    Two callers with the same rows in another order must not wait for each other: whoever writes rows of a list locks them first.
+    """
+    text = code(STATEMENTS[name])
+    if STATEMENTS[name].writes and re.search(r"= ANY\(\$", text) and name not in LOCKS_AS_IT_FINDS_THEM:
+        assert re.search(r"ORDER BY [^\n]+\n\s*(LIMIT [^\n]+\n\s*)?FOR (NO KEY )?UPDATE", text)
+
+
 @pytest.mark.serverless
 def test_statements_stand_in_alphabetical_order() -> None:
     for domain in {one.domain for one in STATEMENTS.values()}:
