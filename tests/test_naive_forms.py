@@ -298,3 +298,20 @@ def test_a_hold_sees_lines_and_holds_that_were_made_while_it_waited(
             (held,) = beside(connect_admin, lambda: shop.inventory.reserve(cart), finish)  # noqa: B023  # called at once, before the loop goes on
             assert [(hold.product_id, hold.quantity) for hold in held] == [(lamp.id, 10), (other.id, 1)]
     assert faults(connect_admin) == {}
+
+
+@pytest.mark.parametrize("amount", ["NaN", "Infinity"])
+def test_not_negative_is_no_bound(shop: Store, connect_admin: Connection, amount: str) -> None:
+    """
+    NaN is greater than every number and so is Infinity: a price that only must not be negative may be either, and the sum of all
+    prices then is. An upper bound keeps both out.
+    """
+    lamp = shop.catalog.create(product("A"))
+    connect_admin.execute("CREATE TABLE naive (price numeric CHECK (price >= 0))")
+    connect_admin.execute("INSERT INTO naive (price) VALUES (1), (%s)", (amount,))
+    total = connect_admin.execute("SELECT sum(price)::text FROM naive").fetchone()
+    with pytest.raises(CheckViolation, match="amount_in_range"):
+        connect_admin.execute("UPDATE store.products SET price = %s::numeric", (amount,))
+
+    assert total == (amount,)
+    assert shop.catalog.get(lamp.id) == lamp
