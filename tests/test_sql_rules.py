@@ -29,6 +29,7 @@ UNSCOPED = {
     "demo.describe_contents": "an administrator's command",
     "demo.remove_demo_products": "an administrator's command",
     "demo.remove_demo_users": "an administrator's command",
+    "imports.reclaim_import_holds": "an administrator's command",
     "inventory.adjust_stock": "back office: takes expired holds back",
     "inventory.extend_holds": "back office: no verb of a shopper",
     "inventory.release_holds": "back office: no verb of a shopper",
