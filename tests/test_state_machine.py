@@ -409,7 +409,7 @@ def test_any_sequence_of_verbs_is_as_the_model_foretells(machine: type[Shop], ru
         deadline=None,
         database=None,
         print_blob=True,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     )
     run_state_machine_as_test(machine, settings=given)
 

@@ -335,7 +335,7 @@ class Hold(Dto, frozen=True):
 
 class HoldVerdict(Dto, frozen=True):
     """
-    What a reservation found for one product; without expires_at nothing was held.
+    What a reservation found for one product; without expires_at nothing was held. Of a cart that changed meanwhile it is stale.
     """
 
     cart_id: Id

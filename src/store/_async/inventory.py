@@ -125,6 +125,7 @@ class AsyncInventories:
         """
         Hold units for an open cart until so many seconds have passed, all or none: of its own lines, or of the pairs
         (product_id, quantity) in `lines`. A hold replaces the cart's earlier one of the product; pairs of one product add up.
+        As every change of a cart does, it keeps it from being left behind for 30 days.
 
         Raises OutOfStock with every shortage, ProductUnavailable, NotFound, CartClosed, CartEmpty: then nothing was written.
         Locks the cart, the stock by ascending product, the holds.
