@@ -75,7 +75,7 @@ UNREACHABLE = {
     "payments_pkey": "counted on under the lock of the order",
     "product_imports_pkey": "the line number of a file",
     "products_pkey": "the identity column makes the key",
-    "reservations_pkey": "the verb that meets it runs its statement again",
+    "reservations_pkey": "a hold is made under the lock of its cart, by a statement that sees those made before",
     "stock_movements_pkey": "the identity column makes the key",
     "users_pkey": "the identity column makes the key",
 }

@@ -30,6 +30,7 @@ UNSCOPED = {
     "demo.remove_demo_orders": "an administrator's command",
     "demo.remove_demo_products": "an administrator's command",
     "demo.remove_demo_users": "an administrator's command",
+    "imports.reclaim_import_holds": "an administrator's command",
     "inventory.adjust_stock": "back office: takes expired holds back",
     "inventory.extend_holds": "back office: no verb of a shopper",
     "inventory.release_holds": "back office: no verb of a shopper",
@@ -147,6 +148,20 @@ def test_a_statement_that_writes_names_its_locks(name: str) -> None:
     statement = STATEMENTS[name]
 
     assert not statement.writes or re.search(r"^Locks: .+\.$", statement.doc, re.MULTILINE | re.DOTALL)
+
+
+LOCKS_AS_IT_FINDS_THEM = {"imports.drop_import_lines": "nobody else sees the rows that an import has staged"}
+
+
+@pytest.mark.serverless
+@each
+def test_rows_of_a_list_are_locked_in_order(name: str) -> None:
+    """
+    Two callers with the same rows in another order must not wait for each other: whoever writes rows of a list locks them first.
+    """
+    text = code(STATEMENTS[name])
+    if STATEMENTS[name].writes and re.search(r"= ANY\(\$", text) and name not in LOCKS_AS_IT_FINDS_THEM:
+        assert re.search(r"ORDER BY [^\n]+\n\s*(LIMIT [^\n]+\n\s*)?FOR (NO KEY )?UPDATE", text)
 
 
 @pytest.mark.serverless

@@ -32,6 +32,7 @@ from store.errors import (
     DatabaseError,
     NestedCheckout,
     Overloaded,
+    ReadOnly,
     SchemaMissing,
     SchemaTooOld,
     ServerTooOld,
@@ -218,6 +219,11 @@ class AsyncStore(AsyncDomains, AsyncRunner):
             self._holder.set(task)
             try:
                 yield AsyncSession(unit, self._runtime, scope)
+            except ReadOnly as error:
+                # A primary that has become a standby: the other connections are to the same server.
+                if error.sqlstate is not None and not self._read_only:
+                    await self._replace_all()
+                raise
             finally:
                 self._holder.set(outer)
                 unit.connection = None
@@ -321,10 +327,16 @@ class AsyncStore(AsyncDomains, AsyncRunner):
             with self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience):
                 await AsyncConnectionPool.check_connection(connection)
         except psycopg.Error:
-            if time.monotonic() - self._last_drain >= _DRAIN_SECONDS:
-                self._last_drain = time.monotonic()
-                await self._opened().drain()
+            await self._replace_all()
             raise
+
+    async def _replace_all(self) -> None:
+        """
+        Have every connection made anew, at most once a second.
+        """
+        if self._pool is not None and time.monotonic() - self._last_drain >= _DRAIN_SECONDS:
+            self._last_drain = time.monotonic()
+            await self._pool.drain()
 
     async def _alert(self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]]) -> None:
         if time.monotonic() - self._last_alert >= _ALERT_SECONDS:

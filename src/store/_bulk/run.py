@@ -75,6 +75,15 @@ class ImportConflict(Dto, frozen=True):
     on_hand: Count
 
 
+class ImportHold(Dto, frozen=True):
+    """
+    How many units of the product in a line are held.
+    """
+
+    line: Count
+    reserved: Count
+
+
 class ImportCounts(Dto, frozen=True):
     """
     What a merge did, in products.
@@ -200,15 +209,30 @@ class _Import:
                 has_on_hand=self._columns.has("on_hand"),
                 page_size=PAGE,
             )
-            for conflict in page:
+            refused = self._still_refused(tx, page)
+            for conflict in refused:
                 name, reason = _explained(conflict)
                 column, value = self._columns.names.get(name, name), str(getattr(conflict, name))
                 self._staging.rejects.add(conflict.line, column, value, reason, self._staged_row(conflict))
+            if refused:
+                lines = [each.line for each in refused]
+                tx.affected(queries.imports.drop_import_lines, import_id=self._staging.id, lines=lines)
             if page:
                 line = page[-1].line
-                tx.affected(queries.imports.drop_import_lines, import_id=self._staging.id, lines=[each.line for each in page])
             if len(page) < PAGE:
                 return
+
+    def _still_refused(self, tx: Session, page: list[ImportConflict]) -> list[ImportConflict]:
+        """
+        Return the conflicts that are left when holds that are over count no more.
+        """
+        lines = [each.line for each in page if each.problem == "below_reserved"]
+        if not lines:
+            return page
+        holds = tx.many(ImportHold, queries.imports.reclaim_import_holds, import_id=self._staging.id, lines=lines)
+        held = {hold.line: hold.reserved for hold in holds}
+        left = [each if each.line not in held else each.model_copy(update={"reserved": held[each.line]}) for each in page]
+        return [each for each in left if each.problem != "below_reserved" or each.on_hand < (each.reserved or 0)]
 
     def _staged_row(self, conflict: ImportConflict) -> str:
         text = io.StringIO()

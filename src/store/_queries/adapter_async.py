@@ -61,27 +61,22 @@ class AsyncAdapter:
             raise TooManyRows(f"{statement.full_name} returned more than one row")
         return columns, rows[0] if rows else None
 
-    async def select_one_then(
+    async def select_then(
         self,
         conn: AsyncConnection[Any],
         query_name: str,
         sql: str,
         parameters: Mapping[str, object],
         command: str,
-    ) -> tuple[tuple[str, ...], tuple[Any, ...] | None, str | None]:
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]], str | None]:
         """
-        Do as select_one with a command right behind the query, in the same round trip; return its status too.
+        Do as select with a command right behind the query, in the same round trip; return its status too.
         """
         async with AsyncRawCursor(conn, row_factory=tuple_row) as cursor, AsyncRawCursor(conn, row_factory=tuple_row) as behind:
             async with conn.pipeline():
                 statement = await self._execute(cursor, query_name, sql, parameters)
                 await behind.execute(command.encode(), prepare=False)
-            columns = names(cursor, statement)
-            rows = await cursor.fetchmany(2)
-            status = behind.statusmessage
-        if len(rows) > 1:
-            raise TooManyRows(f"{statement.full_name} returned more than one row")
-        return columns, rows[0] if rows else None, status
+            return names(cursor, statement), await cursor.fetchall(), behind.statusmessage
 
     async def select_value(
         self, conn: AsyncConnection[Any], query_name: str, sql: str, parameters: Mapping[str, object]

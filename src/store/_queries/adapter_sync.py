@@ -62,27 +62,22 @@ class Adapter:
             raise TooManyRows(f"{statement.full_name} returned more than one row")
         return columns, rows[0] if rows else None
 
-    def select_one_then(
+    def select_then(
         self,
         conn: Connection[Any],
         query_name: str,
         sql: str,
         parameters: Mapping[str, object],
         command: str,
-    ) -> tuple[tuple[str, ...], tuple[Any, ...] | None, str | None]:
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]], str | None]:
         """
-        Do as select_one with a command right behind the query, in the same round trip; return its status too.
+        Do as select with a command right behind the query, in the same round trip; return its status too.
         """
         with RawCursor(conn, row_factory=tuple_row) as cursor, RawCursor(conn, row_factory=tuple_row) as behind:
             with conn.pipeline():
                 statement = self._execute(cursor, query_name, sql, parameters)
                 behind.execute(command.encode(), prepare=False)
-            columns = names(cursor, statement)
-            rows = cursor.fetchmany(2)
-            status = behind.statusmessage
-        if len(rows) > 1:
-            raise TooManyRows(f"{statement.full_name} returned more than one row")
-        return columns, rows[0] if rows else None, status
+            return names(cursor, statement), cursor.fetchall(), behind.statusmessage
 
     def select_value(self, conn: Connection[Any], query_name: str, sql: str, parameters: Mapping[str, object]) -> Any:
         """

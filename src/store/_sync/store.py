@@ -33,6 +33,7 @@ from store.errors import (
     DatabaseError,
     NestedCheckout,
     Overloaded,
+    ReadOnly,
     SchemaMissing,
     SchemaTooOld,
     ServerTooOld,
@@ -215,6 +216,11 @@ class Store(Domains, Runner):
             self._holder.set(task)
             try:
                 yield Session(unit, self._runtime, scope)
+            except ReadOnly as error:
+                # A primary that has become a standby: the other connections are to the same server.
+                if error.sqlstate is not None and not self._read_only:
+                    self._replace_all()
+                raise
             finally:
                 self._holder.set(outer)
                 unit.connection = None
@@ -316,10 +322,16 @@ class Store(Domains, Runner):
             with self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience):
                 ConnectionPool.check_connection(connection)
         except psycopg.Error:
-            if time.monotonic() - self._last_drain >= _DRAIN_SECONDS:
-                self._last_drain = time.monotonic()
-                self._opened().drain()
+            self._replace_all()
             raise
+
+    def _replace_all(self) -> None:
+        """
+        Have every connection made anew, at most once a second.
+        """
+        if self._pool is not None and time.monotonic() - self._last_drain >= _DRAIN_SECONDS:
+            self._last_drain = time.monotonic()
+            self._pool.drain()
 
     def _alert(self, pool: ConnectionPool[psycopg.Connection[Any]]) -> None:
         if time.monotonic() - self._last_alert >= _ALERT_SECONDS:
