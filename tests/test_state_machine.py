@@ -45,7 +45,7 @@ class Shop(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         tables = ", ".join(f"store.{table}" for table in samples.TABLES)
-        self.admin.execute(f"TRUNCATE {tables}".encode())
+        self.admin.execute(f"TRUNCATE {tables} CASCADE".encode())
         self.model = Model()
         self.users = [user.id for user in self.shop.users.create_many([samples.user("ada"), samples.user("bob")])]
         self.secrets: dict[int, Any] = {}
