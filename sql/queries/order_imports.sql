@@ -501,9 +501,17 @@ locked AS (
     SELECT
         i.product_id,
         i.on_hand,
-        i.reserved
-    FROM store.inventory AS i
-    WHERE i.product_id IN (SELECT m.product_id FROM movement AS m)
+        i.reserved,
+        b.returned
+    FROM (
+        SELECT
+            m.product_id,
+            coalesce(sum(m.quantity) FILTER (WHERE m.kind = 'returned'), 0) AS returned
+        FROM movement AS m
+        GROUP BY m.product_id
+    ) AS b
+    INNER JOIN store.inventory AS i
+        ON i.product_id = b.product_id
     ORDER BY i.product_id ASC
     FOR NO KEY UPDATE OF i
 ),
@@ -531,19 +539,12 @@ told AS (
 
 UPDATE store.inventory AS i
 SET
-    on_hand = l.on_hand + b.quantity,
+    on_hand = l.on_hand + l.returned,
     reserved = l.reserved
 FROM locked AS l
-INNER JOIN (
-    SELECT
-        m.product_id,
-        sum(m.quantity) AS quantity
-    FROM movement AS m
-    WHERE m.kind = 'returned'
-    GROUP BY m.product_id
-) AS b
-    ON b.product_id = l.product_id
-WHERE i.product_id = l.product_id;
+WHERE
+    i.product_id = l.product_id
+    AND l.returned > 0;
 
 -- name: number_cancellations(import_id)!
 -- Count the lines of each cancelling invoice: by this number a second import finds them.
