@@ -11,6 +11,7 @@ import lzma
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -28,6 +29,7 @@ from tests import samples
 from tests.databases import Connection
 from tests.faults import faults
 from tests.test_import import refused, retail_file
+from tests.test_import_interrupted import until
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
 TABLES = (
@@ -477,6 +479,32 @@ def test_an_import_beside_another_of_the_same_invoices(shop: Store, dsn: str, co
         load(shop, line("1", "71053", 5), progress=first)
 
     assert 1 == load(shop, line("1", "71053", 5)).unchanged
+    assert {} == faults(connect_admin)
+
+
+def test_stock_that_moves_meanwhile_is_counted_from_where_it_is(shop: Store, dsn: str, connect_admin: Connection) -> None:
+    """
+    The import waits for whoever is changing the stock, and goes on from what they left.
+    """
+    lamp = shop.catalog.create(samples.product("71053", currency="GBP"))
+    before = shop.inventory.get(lamp.id).on_hand
+    with Store.open(samples.settings(dsn)) as other, ThreadPoolExecutor(1) as pool:
+        with other.transaction() as tx:
+            tx.inventory.adjust(lamp.id, delta=7)
+            importing = pool.submit(load, shop, line("1", "71053", 5), line("C2", "71053", -2))
+            until(
+                lambda: (
+                    connect_admin.execute(
+                        "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%move_imported_stock%'"
+                        " AND pid <> pg_backend_pid()"
+                    ).fetchone()
+                    is not None
+                ),
+                "the import to wait",
+            )
+        assert 2 == importing.result().inserted
+
+    assert before + 9 == shop.inventory.get(lamp.id).on_hand
     assert {} == faults(connect_admin)
 
 

@@ -81,13 +81,23 @@ WHERE
 ORDER BY s.line ASC;
 
 -- name: insert_imported_orders(import_id, source, currency)!
--- Make an order of each new invoice, paid, dated by its first line, and remember whose it is.
+-- Make an order of each new invoice, paid, dated by its first line.
 -- Locks: the new rows.
-WITH invoice AS (
+INSERT INTO store.orders (id, status, currency, subtotal, total, source, external_ref, version, placed_at)
+SELECT
+    nextval('store.carts_id_seq'::regclass) AS id,
+    'paid' AS status,
+    :currency::text AS currency,
+    v.total,
+    v.total,
+    :source::text AS source,
+    v.invoice,
+    2 AS version,
+    v.placed_at
+FROM (
     SELECT
         s.invoice,
         min(s.line) AS line,
-        max(s.customer) AS customer,
         (array_agg(s.placed_at ORDER BY s.line ASC))[1] AS placed_at,
         sum(store.line_total(s.quantity, s.unit_price, 0, :currency::text)) AS total
     FROM store.order_imports AS s
@@ -96,34 +106,8 @@ WITH invoice AS (
         AND s.verdict = 'new'
         AND NOT s.is_cancellation
     GROUP BY s.invoice
-),
-
-placed AS (
-    INSERT INTO store.orders (id, status, currency, subtotal, total, source, external_ref, version, placed_at)
-    SELECT
-        nextval('store.carts_id_seq'::regclass) AS id,
-        'paid' AS status,
-        :currency::text AS currency,
-        v.total,
-        v.total,
-        :source::text AS source,
-        v.invoice,
-        2 AS version,
-        v.placed_at
-    FROM invoice AS v
-    ORDER BY v.line ASC
-    RETURNING id, external_ref
-)
-
-INSERT INTO store.imported_orders (order_id, source, customer)
-SELECT
-    o.id,
-    :source::text AS source,
-    v.customer
-FROM placed AS o
-INNER JOIN invoice AS v
-    ON v.invoice = o.external_ref
-WHERE v.customer IS NOT NULL;
+) AS v
+ORDER BY v.line ASC;
 
 -- name: judge_cancellations(import_id, source, currency)!
 -- Mark the cancelling lines that an earlier import has stored: known when they say the same, refused when not.
@@ -517,9 +501,17 @@ locked AS (
     SELECT
         i.product_id,
         i.on_hand,
-        i.reserved
-    FROM store.inventory AS i
-    WHERE i.product_id IN (SELECT m.product_id FROM movement AS m)
+        i.reserved,
+        b.returned
+    FROM (
+        SELECT
+            m.product_id,
+            coalesce(sum(m.quantity) FILTER (WHERE m.kind = 'returned'), 0) AS returned
+        FROM movement AS m
+        GROUP BY m.product_id
+    ) AS b
+    INNER JOIN store.inventory AS i
+        ON i.product_id = b.product_id
     ORDER BY i.product_id ASC
     FOR NO KEY UPDATE OF i
 ),
@@ -547,19 +539,12 @@ told AS (
 
 UPDATE store.inventory AS i
 SET
-    on_hand = l.on_hand + b.quantity,
+    on_hand = l.on_hand + l.returned,
     reserved = l.reserved
 FROM locked AS l
-INNER JOIN (
-    SELECT
-        m.product_id,
-        sum(m.quantity) AS quantity
-    FROM movement AS m
-    WHERE m.kind = 'returned'
-    GROUP BY m.product_id
-) AS b
-    ON b.product_id = l.product_id
-WHERE i.product_id = l.product_id;
+WHERE
+    i.product_id = l.product_id
+    AND l.returned > 0;
 
 -- name: number_cancellations(import_id)!
 -- Count the lines of each cancelling invoice: by this number a second import finds them.
@@ -633,8 +618,133 @@ told AS (
 SELECT coalesce(max(q.turn), 0) AS turns
 FROM queued AS q;
 
--- name: record_imported_payments(import_id, source)!
--- Write down how new orders were placed and paid: one payment by import, captured in full, the steps, and both in the outbox.
+-- name: record_imported_refunds(import_id, source)!
+-- Refund what new cancellations took back, an event a line; an order of which all money went back is refunded.
+-- Locks: the payments and orders, which lock_cancelled_orders has locked in a statement before.
+WITH fresh AS (
+    SELECT
+        s.line,
+        c.order_id,
+        c.external_ref,
+        c.line_no,
+        c.amount,
+        c.cancelled_at
+    FROM store.order_imports AS s
+    INNER JOIN store.imported_cancellations AS c
+        ON
+            c.source = :source::text
+            AND c.external_ref = s.invoice
+            AND c.line_no = s.line_no
+    WHERE
+        s.import_id = :import_id::uuid
+        AND s.is_cancellation
+        AND s.verdict = 'new'
+),
+
+owed AS (
+    SELECT
+        f.order_id,
+        sum(f.amount) AS amount,
+        max(f.cancelled_at) AS at
+    FROM fresh AS f
+    GROUP BY f.order_id
+),
+
+payment AS (
+    UPDATE store.payments AS p
+    SET
+        refunded = p.refunded + w.amount,
+        updated_at = greatest(now(), p.updated_at + interval '1 microsecond')
+    FROM owed AS w
+    WHERE
+        p.order_id = w.order_id
+        AND p.payment_no = 1
+    RETURNING p.order_id, p.refunded, w.at
+),
+
+told_payment AS (
+    INSERT INTO store.payment_events (
+        order_id, seq, payment_no, kind, amount, authorized, captured, refunded, idempotency_key, actor, at
+    )
+    SELECT
+        f.order_id,
+        (
+            SELECT max(e.seq)
+            FROM store.payment_events AS e
+            WHERE e.order_id = f.order_id
+        ) + row_number() OVER of_order AS seq,
+        1 AS payment_no,
+        'refund' AS kind,
+        f.amount,
+        p.authorized,
+        p.captured,
+        p.refunded + sum(f.amount) OVER of_order AS refunded,
+        format('import:%s:%s', f.external_ref, f.line_no) AS idempotency_key,
+        'import' AS actor,
+        f.cancelled_at
+    FROM fresh AS f
+    INNER JOIN store.payments AS p
+        ON
+            p.order_id = f.order_id
+            AND p.payment_no = 1
+    WINDOW of_order AS (PARTITION BY f.order_id ORDER BY f.cancelled_at ASC, f.line ASC)
+),
+
+step AS (
+    SELECT
+        o.id,
+        o.number,
+        o.status,
+        o.version + 1 AS version,
+        o.total,
+        o.currency,
+        y.at
+    FROM payment AS y
+    INNER JOIN store.orders AS o
+        ON o.id = y.order_id
+    WHERE y.refunded = o.total
+),
+
+moved AS (
+    UPDATE store.orders AS o
+    SET
+        status = 'refunded',
+        version = t.version,
+        updated_at = greatest(now(), o.updated_at + interval '1 microsecond')
+    FROM step AS t
+    WHERE o.id = t.id
+),
+
+event AS (
+    INSERT INTO store.order_events (order_id, seq, from_status, to_status, actor, at)
+    SELECT
+        t.id,
+        t.version,
+        t.status,
+        'refunded' AS to_status,
+        'import' AS actor,
+        t.at
+    FROM step AS t
+)
+
+INSERT INTO store.outbox (key, topic, payload)
+SELECT
+    t.id,
+    'order.refunded' AS topic,
+    jsonb_build_object(
+        'order_id', t.id,
+        'number', t.number,
+        'seq', t.version,
+        'status', 'refunded',
+        'total', t.total::text,
+        'currency', t.currency
+    ) AS payload
+FROM step AS t
+ORDER BY t.id ASC;
+
+-- name: record_imported_sales(import_id, source)!
+-- Write down whose new orders are, and how they were placed and paid: one payment by import, captured in full, the steps, and both
+-- in the outbox.
 -- Locks: the new rows.
 WITH placed AS (
     SELECT
@@ -643,14 +753,18 @@ WITH placed AS (
         o.external_ref,
         o.currency,
         o.total,
-        o.placed_at
+        o.placed_at,
+        v.customer
     FROM (
-        SELECT DISTINCT s.invoice
+        SELECT
+            s.invoice,
+            max(s.customer) AS customer
         FROM store.order_imports AS s
         WHERE
             s.import_id = :import_id::uuid
             AND s.verdict = 'new'
             AND NOT s.is_cancellation
+        GROUP BY s.invoice
     ) AS v
     CROSS JOIN LATERAL (
         SELECT
@@ -666,6 +780,16 @@ WITH placed AS (
             AND r.external_ref = v.invoice
         LIMIT 1
     ) AS o
+),
+
+remembered AS (
+    INSERT INTO store.imported_orders (order_id, source, customer)
+    SELECT
+        o.id,
+        :source::text AS source,
+        o.customer
+    FROM placed AS o
+    WHERE o.customer IS NOT NULL
 ),
 
 payment AS (
@@ -746,128 +870,6 @@ SELECT
     ) AS payload
 FROM step AS t
 ORDER BY t.id ASC, t.seq ASC;
-
--- name: record_imported_refunds(import_id, source)!
--- Refund what new cancellations took back, an event a line; an order of which all money went back is refunded.
--- Locks: the payments and orders, which lock_cancelled_orders has locked in a statement before.
-WITH fresh AS (
-    SELECT
-        s.line,
-        c.order_id,
-        c.external_ref,
-        c.line_no,
-        c.amount,
-        c.cancelled_at
-    FROM store.order_imports AS s
-    INNER JOIN store.imported_cancellations AS c
-        ON
-            c.source = :source::text
-            AND c.external_ref = s.invoice
-            AND c.line_no = s.line_no
-    WHERE
-        s.import_id = :import_id::uuid
-        AND s.is_cancellation
-        AND s.verdict = 'new'
-),
-
-owed AS (
-    SELECT
-        f.order_id,
-        sum(f.amount) AS amount,
-        max(f.cancelled_at) AS at
-    FROM fresh AS f
-    GROUP BY f.order_id
-),
-
-payment AS (
-    UPDATE store.payments AS p
-    SET
-        refunded = p.refunded + w.amount,
-        updated_at = greatest(now(), p.updated_at + interval '1 microsecond')
-    FROM owed AS w
-    WHERE
-        p.order_id = w.order_id
-        AND p.payment_no = 1
-    RETURNING p.order_id, p.authorized, p.captured, p.refunded, w.amount, w.at
-),
-
-told_payment AS (
-    INSERT INTO store.payment_events (
-        order_id, seq, payment_no, kind, amount, authorized, captured, refunded, idempotency_key, actor, at
-    )
-    SELECT
-        f.order_id,
-        (
-            SELECT max(e.seq)
-            FROM store.payment_events AS e
-            WHERE e.order_id = f.order_id
-        ) + row_number() OVER of_order AS seq,
-        1 AS payment_no,
-        'refund' AS kind,
-        f.amount,
-        y.authorized,
-        y.captured,
-        y.refunded - y.amount + sum(f.amount) OVER of_order AS refunded,
-        format('import:%s:%s', f.external_ref, f.line_no) AS idempotency_key,
-        'import' AS actor,
-        f.cancelled_at
-    FROM fresh AS f
-    INNER JOIN payment AS y
-        ON y.order_id = f.order_id
-    WINDOW of_order AS (PARTITION BY f.order_id ORDER BY f.cancelled_at ASC, f.line ASC)
-),
-
-step AS (
-    SELECT
-        o.id,
-        o.number,
-        o.status,
-        o.version + 1 AS version,
-        o.total,
-        o.currency,
-        y.at
-    FROM payment AS y
-    INNER JOIN store.orders AS o
-        ON o.id = y.order_id
-    WHERE y.refunded = o.total
-),
-
-moved AS (
-    UPDATE store.orders AS o
-    SET
-        status = 'refunded',
-        version = t.version,
-        updated_at = greatest(now(), o.updated_at + interval '1 microsecond')
-    FROM step AS t
-    WHERE o.id = t.id
-),
-
-event AS (
-    INSERT INTO store.order_events (order_id, seq, from_status, to_status, actor, at)
-    SELECT
-        t.id,
-        t.version,
-        t.status,
-        'refunded' AS to_status,
-        'import' AS actor,
-        t.at
-    FROM step AS t
-)
-
-INSERT INTO store.outbox (key, topic, payload)
-SELECT
-    t.id,
-    'order.refunded' AS topic,
-    jsonb_build_object(
-        'order_id', t.id,
-        'number', t.number,
-        'seq', t.version,
-        'status', 'refunded',
-        'total', t.total::text,
-        'currency', t.currency
-    ) AS payload
-FROM step AS t
-ORDER BY t.id ASC;
 
 -- name: sum_order_import(import_id, source)^
 -- Count what an import took, and add up what stands in the books for it: the lines of its orders, the refunds of its cancellations.

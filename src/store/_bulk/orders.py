@@ -233,7 +233,7 @@ class _Import:
         tx.affected(queries.order_imports.open_imported_inventory, **self._own)
         tx.affected(queries.order_imports.insert_imported_orders, **self._source, **priced)
         tx.affected(queries.order_imports.insert_imported_items, **self._source)
-        tx.affected(queries.order_imports.record_imported_payments, **self._source)
+        tx.affected(queries.order_imports.record_imported_sales, **self._source)
         return products
 
     def _write_cancellations(self, tx: Session) -> None:
