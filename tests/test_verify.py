@@ -34,6 +34,19 @@ BREAKS = {
     "c12_no_money_out_of_range": "ALTER TABLE store.orders DROP CONSTRAINT orders_have_a_contact; UPDATE store.orders SET email = NULL",
 }
 
+LATE_CAPTURE = """
+UPDATE store.payments SET refunded = 4;
+UPDATE store.payment_events SET amount = 4, captured = 4 WHERE seq = 2;
+INSERT INTO store.payment_events VALUES (1, 3, 1, 'refund', 4, 5, 4, 4, 'r'), (1, 4, 1, 'capture', 1, 5, 5, 4, 'late');
+"""
+
+# Further ways to break an invariant: its name, and what does it.
+MORE_BREAKS = [
+    ("c05_money_is_within_bounds", LATE_CAPTURE),
+    ("c05_money_is_within_bounds", "UPDATE store.payment_events SET seq = 4 WHERE seq = 2"),
+    ("c05_money_is_within_bounds", "UPDATE store.payment_events SET captured = 1 WHERE seq = 1"),
+]
+
 
 @pytest.fixture
 def shop(dsn: str) -> Iterator[Store]:
@@ -65,6 +78,14 @@ def test_each_invariant_sees_its_break(shop: Store, connect_admin: Connection, n
         assert name in faults(connect_admin)
     assert {c.name for c in verify(shop)} == set(BREAKS)
     assert [c.faults for c in verify(shop)] == [()] * len(BREAKS)
+
+
+@pytest.mark.parametrize(("name", "broken"), MORE_BREAKS)
+def test_each_invariant_sees_more_breaks(shop: Store, connect_admin: Connection, name: str, broken: str) -> None:
+    order_of(shop)
+    connect_admin.execute(broken.encode())
+
+    assert name in faults(connect_admin)
 
 
 def command(dsn: str, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -96,7 +96,41 @@ WHERE
     OR (o.status = 'cancelled' AND m.returned <> l.units);
 
 -- name: c05_money_is_within_bounds()
--- Amounts of payments are the sums of their events, and the status of an order fits them.
+-- Amounts of payments are the sums of their events, which run within bounds; the status of an order fits them, and nothing was
+-- authorized or captured after money was paid back.
+WITH step AS (
+    SELECT
+        v.order_id,
+        v.seq,
+        v.payment_no,
+        v.authorized,
+        v.captured,
+        v.refunded,
+        v.kind IN ('authorize', 'capture') AND coalesce(bool_or(v.kind = 'refund') OVER before, false) AS is_late,
+        v.seq = row_number() OVER (PARTITION BY v.order_id ORDER BY v.seq ASC) AS is_next,
+        sum(CASE v.kind WHEN 'authorize' THEN v.amount WHEN 'void' THEN -v.amount ELSE 0 END) OVER until AS sum_authorized,
+        sum(CASE v.kind WHEN 'capture' THEN v.amount ELSE 0 END) OVER until AS sum_captured,
+        sum(CASE v.kind WHEN 'refund' THEN v.amount ELSE 0 END) OVER until AS sum_refunded
+    FROM store.payment_events AS v
+    WINDOW
+        before AS (PARTITION BY v.order_id ORDER BY v.seq ASC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
+        until AS (PARTITION BY v.order_id, v.payment_no ORDER BY v.seq ASC)
+),
+
+chain AS (
+    SELECT
+        s.order_id,
+        bool_and(
+            NOT s.is_late
+            AND s.is_next
+            AND (s.authorized, s.captured, s.refunded) = (s.sum_authorized, s.sum_captured, s.sum_refunded)
+            AND s.sum_refunded <= s.sum_captured
+            AND s.sum_captured <= s.sum_authorized
+        ) AS is_sound
+    FROM step AS s
+    GROUP BY s.order_id
+)
+
 SELECT
     o.id AS subject,
     format(
@@ -130,8 +164,11 @@ CROSS JOIN LATERAL (
     ) AS e
     WHERE y.order_id = o.id
 ) AS p
+LEFT JOIN chain
+    ON chain.order_id = o.id
 WHERE
     NOT p.is_sound
+    OR NOT chain.is_sound
     OR p.authorized > o.total
     OR (o.status IN ('paid', 'shipped', 'delivered') AND p.captured <> o.total)
     OR (o.status IN ('refunded', 'cancelled') AND (p.refunded <> p.captured OR p.authorized <> p.captured))

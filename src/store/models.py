@@ -733,6 +733,7 @@ class PaymentVerdict(Dto, frozen=True):
     """
 
     order_status: OrderStatus
+    is_paid_back: bool
     is_known: bool
     is_same: bool
     due: Decimal

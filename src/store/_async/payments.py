@@ -36,8 +36,8 @@ class AsyncPayments:
         """
         Write down that a provider has authorized an amount for a placed order, and return the number of the payment in it.
 
-        Raises AmountExceeded above what the order still needs, IllegalTransition when it is past paying, DuplicatePayment for a
-        reference that is known already, IdempotencyKeyReused, NotFound.
+        Raises AmountExceeded above what the order still needs, IllegalTransition when it is past paying or money was paid back
+        for it, DuplicatePayment for a reference that is known already, IdempotencyKeyReused, NotFound.
         """
         return await self._move(
             queries.payments.authorize_payment,
@@ -62,7 +62,8 @@ class AsyncPayments:
         """
         Write down that authorized money was captured, all unless an amount is given; with the last penny the order is paid.
 
-        Raises AmountExceeded, IllegalTransition when the order is past paying, IdempotencyKeyReused, NotFound.
+        Raises AmountExceeded, IllegalTransition when the order is past paying or money was paid back for it,
+        IdempotencyKeyReused, NotFound.
         """
         return await self._move_known(order_id, payment_no, kind="capture", amount=amount, key=idempotency_key, actor=actor)
 
@@ -77,7 +78,7 @@ class AsyncPayments:
     ) -> PaymentEvent:
         """
         Write down that captured money was paid back, all of it unless an amount is given. The order keeps its status:
-        orders.cancel and orders.refund end it.
+        orders.cancel and orders.refund end it. One that was not paid yet can only be cancelled then.
 
         Raises AmountExceeded, IdempotencyKeyReused, NotFound.
         """
@@ -149,5 +150,8 @@ def _refusal(
     if kind in {"authorize", "capture"} and verdict.order_status != "placed":
         message = f"order {order_id} is {verdict.order_status}: nothing more can be paid for it"
         return IllegalTransition(message, from_status=verdict.order_status, to_status="paid")
+    if kind in {"authorize", "capture"} and verdict.is_paid_back:
+        message = f"money was paid back for order {order_id}: cancel it and place a new order"
+        return IllegalTransition(message, from_status=verdict.order_status, to_status="paid", legal=("cancelled",))
     message = f"{kind} of {'what is left' if amount is None else amount}: {verdict.due} is due"
     return AmountExceeded(message, amount=amount, limit=verdict.due)
