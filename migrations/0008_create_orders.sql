@@ -94,7 +94,7 @@ CREATE INDEX orders_user_id_id_idx ON store.orders (user_id, id);
 
 COMMENT ON TABLE store.orders IS 'What was bought. The id is that of the cart it was, or drawn from the same sequence.';
 COMMENT ON COLUMN store.orders.id IS 'No foreign key: carts may be deleted, orders stay.';
-COMMENT ON COLUMN store.orders.public_id IS 'The cart''s: who ordered as a guest reads the order by it.';
+COMMENT ON COLUMN store.orders.public_id IS 'The cart''s: who ordered as a guest reads the order by it. A new one once its user is deleted.';
 COMMENT ON COLUMN store.orders.email IS 'Where the receipt went, canonical; a copy, so that it outlives the user.';
 COMMENT ON COLUMN store.orders.tax IS 'Contained in the total when prices_include_tax, added to it otherwise.';
 COMMENT ON COLUMN store.orders.source IS 'Which system an imported order comes from; external_ref is its name there.';

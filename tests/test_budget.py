@@ -31,7 +31,7 @@ BUDGET: dict[str, tuple[int, int]] = {
     "users.create": ONE,
     "users.create_many": ONE,
     "users.deactivate": ONE,
-    "users.delete": ONE,
+    "users.delete": (6, 6),  # BEGIN, lock carts, detach orders, release holds, delete, COMMIT: each reads behind a lock
     "users.find_by_email": ONE,
     "users.find_by_username": ONE,
     "users.get": ONE,

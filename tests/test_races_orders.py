@@ -19,7 +19,7 @@ from store import AsyncStore, Product, Store
 from store.errors import OutOfStock, StoreError
 from tests.databases import Connection
 from tests.faults import faults
-from tests.samples import product, settings
+from tests.samples import product, settings, user
 
 ROUNDS = [pytest.param(2, id="short"), pytest.param(20, id="long", marks=pytest.mark.long)]
 
@@ -138,10 +138,8 @@ def test_reserve_beside_release_expiry_and_deliveries(dsn: str, connect_admin: C
 
 def test_deleting_users_beside_their_holds(dsn: str, connect_admin: Connection) -> None:
     """
-    A user is deleted while their cart takes a hold: either nothing of both is left, or the deletion is refused and works later.
+    A user is deleted while their cart takes a hold: nothing of both is left.
     """
-    from tests.samples import user
-
     with open_shop(dsn) as shop:
         lamp = shop.catalog.create(product(on_hand=50))
         for number in range(8):
@@ -152,8 +150,34 @@ def test_deleting_users_beside_their_holds(dsn: str, connect_admin: Connection) 
                 + [lambda cart=cart, n=n: shop.inventory.reserve(cart.id, lines=[(lamp.id, n)]) for n in (1, 2)]
             )
 
-            assert set(outcome) <= {"done", "NotFound", "Conflict"}
+            assert set(outcome) <= {"done", "NotFound"}
             assert faults(connect_admin) == {}
+
+
+@pytest.mark.parametrize("rounds", [pytest.param(6, id="short"), pytest.param(60, id="long", marks=pytest.mark.long)])
+def test_deleting_users_beside_all_they_do(dsn: str, connect_admin: Connection, rounds: int) -> None:
+    """
+    A user is deleted while they reserve, release, order and cancel: nobody waits for each other in a circle.
+    """
+    with open_shop(dsn) as shop:
+        lamps = shop.catalog.create_many(product(f"S{n}", on_hand=1000) for n in range(3))
+        for number in range(rounds):
+            ada = shop.users.create(user(f"ada{number}"))
+            placed = []
+            for lamp in lamps:
+                cart = shop.carts.get_or_create(user_id=ada.id)
+                shop.carts.add_item(cart.id, product_id=lamp.id)
+                placed.append(shop.orders.place(cart.id).id)
+            cart = shop.carts.get_or_create(user_id=ada.id)
+            for lamp in lamps:
+                shop.carts.add_item(cart.id, product_id=lamp.id)
+            calls: list[Callable[[], Any]] = [partial(shop.users.delete, ada.id), partial(shop.orders.place, cart.id)]
+            calls += [partial(shop.orders.cancel, order) for order in placed]
+            calls += [partial(shop.inventory.reserve, cart.id), partial(shop.inventory.release, cart.id)]
+            random.Random(number).shuffle(calls)
+
+            assert set(at_once(calls)) <= {"done", "NotFound", "CartClosed"}
+        assert faults(connect_admin) == {}
 
 
 async def gathered(calls: list[Awaitable[Any]]) -> Counter[str]:

@@ -378,6 +378,8 @@ async def test_orders_outlive_their_user(shop: AsyncStore, connect_admin: Connec
     kept = await shop.orders.get(order.id)
 
     assert (kept.user_id, kept.email, kept.total) == (None, ada.email, order.total)
+    with pytest.raises(NotFound):  # the secret of the cart it was opens nothing, now that no user owns it
+        await shop.guest(order.public_id).orders.get(order.id)
     assert faults(connect_admin) == {}
 
 

@@ -377,6 +377,8 @@ def test_orders_outlive_their_user(shop: Store, connect_admin: Connection) -> No
     kept = shop.orders.get(order.id)
 
     assert (kept.user_id, kept.email, kept.total) == (None, ada.email, order.total)
+    with pytest.raises(NotFound):  # the secret of the cart it was opens nothing, now that no user owns it
+        shop.guest(order.public_id).orders.get(order.id)
     assert faults(connect_admin) == {}
 
 

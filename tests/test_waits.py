@@ -1,0 +1,67 @@
+"""
+What a verb sees of what was committed while it waited for a lock: all of it, or it refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from store import Session, Store
+from tests.databases import Connection
+from tests.faults import faults
+from tests.samples import product, settings, user
+from tests.waiting import beside
+
+
+@pytest.fixture
+def shop(dsn: str) -> Iterator[Store]:
+    with Store.open(settings(dsn, pool_size=4, lock_timeout_ms=10_000)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def other(dsn: str) -> Iterator[tuple[Session, ExitStack]]:
+    """
+    A transaction that somebody else has open, and what commits it when closed.
+    """
+    with Store.open(settings(dsn)) as opened, ExitStack() as stack:
+        yield stack.enter_context(opened.transaction()), stack
+
+
+def test_deleting_a_user_frees_the_hold_it_waited_for(
+    shop: Store, connect_admin: Connection, other: tuple[Session, ExitStack]
+) -> None:
+    lamp = shop.catalog.create(product())
+    ada = shop.users.create(user("ada"))
+    cart = shop.carts.get_or_create(user_id=ada.id)
+    buyer, commit = other
+    buyer.inventory.reserve(cart.id, lines=[(lamp.id, 3)])
+
+    assert beside(connect_admin, lambda: shop.users.delete(ada.id), commit.close) == [None]
+    assert shop.inventory.get(lamp.id).reserved == 0
+    assert faults(connect_admin) == {}
+
+
+def test_deleting_a_user_detaches_the_order_it_waited_for(
+    shop: Store, connect_admin: Connection, other: tuple[Session, ExitStack]
+) -> None:
+    lamp = shop.catalog.create(product())
+    ada = shop.users.create(user("ada"))
+    cart = shop.carts.get_or_create(user_id=ada.id)
+    shop.carts.add_item(cart.id, product_id=lamp.id)
+    buyer, commit = other
+    placed = []
+    buyer.connection.execute("SELECT id FROM store.carts WHERE id = %s FOR NO KEY UPDATE", (cart.id,))
+
+    def place() -> None:
+        placed.append(buyer.orders.place(cart.id))
+        commit.close()
+
+    assert beside(connect_admin, lambda: shop.users.delete(ada.id), place) == [None]
+    kept = shop.orders.get(cart.id)
+
+    assert (kept.user_id, kept.public_id != placed[0].public_id) == (None, True)
+    assert faults(connect_admin) == {}
