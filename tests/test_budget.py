@@ -52,12 +52,12 @@ BUDGET: dict[str, tuple[int, int]] = {
     "catalog.search": ONE,
     "catalog.update": ONE,
     "inventory.adjust": ONE,
-    "inventory.extend": ONE,
+    "inventory.extend": (4, 4),  # BEGIN, lock, extend, COMMIT: holds are changed behind the lock of their cart
     "inventory.get": ONE,
     "inventory.get_many": ONE,
     "inventory.history": ONE,
     "inventory.receive": ONE,
-    "inventory.release": ONE,
+    "inventory.release": (4, 4),  # as inventory.extend: in one statement, a hold made while it waits would stay
     "inventory.reserve": ONE,
     "inventory.set": ONE,
     "carts.add_item": ONE,

@@ -112,6 +112,26 @@ def test_one_cart_reserving_twice_at_once(dsn: str, connect_admin: Connection) -
         assert faults(connect_admin) == {}
 
 
+def test_one_cart_reserving_releasing_and_changing_at_once(dsn: str, connect_admin: Connection) -> None:
+    """
+    Four at once on one cart, again and again: each waits for its turn, and none is refused for having lost the race.
+    """
+    with open_shop(dsn) as shop:
+        lamp, other = shop.catalog.create_many([product("A", on_hand=100), product("B", on_hand=100)])
+        (cart,) = carts_with(shop, 1, lamp)
+        calls: list[Callable[[], Any]] = [
+            partial(shop.inventory.reserve, cart),
+            partial(shop.inventory.reserve, cart, lines=[(lamp.id, 2), (other.id, 1)]),
+            partial(shop.inventory.extend, cart),
+            partial(shop.carts.set_quantity, cart, product_id=lamp.id, quantity=3),
+            partial(shop.inventory.release, cart),
+            partial(shop.inventory.reserve, cart, lines=[(lamp.id, 4)]),
+        ]
+        for _ in range(10):
+            assert at_once(calls) == {"done": len(calls)}
+        assert faults(connect_admin) == {}
+
+
 def test_reserve_beside_release_expiry_and_deliveries(dsn: str, connect_admin: Connection) -> None:
     """
     Holds come, go and expire while stock is delivered, counted and broken: no false refusal by the table, and no drift.

@@ -65,3 +65,47 @@ def test_deleting_a_user_detaches_the_order_it_waited_for(
 
     assert (kept.user_id, kept.public_id != placed[0].public_id) == (None, True)
     assert faults(connect_admin) == {}
+
+
+def test_release_gives_back_the_hold_it_waited_for(
+    shop: Store, connect_admin: Connection, other: tuple[Session, ExitStack]
+) -> None:
+    lamp, cart = shop.catalog.create(product()), shop.carts.create_guest()
+    buyer, commit = other
+    buyer.inventory.reserve(cart.id, lines=[(lamp.id, 3)])
+
+    assert beside(connect_admin, lambda: shop.inventory.release(cart.id), commit.close) == [1]
+    assert shop.inventory.get(lamp.id).reserved == 0
+    assert faults(connect_admin) == {}
+
+
+def test_reserve_holds_the_line_it_waited_for(shop: Store, connect_admin: Connection, other: tuple[Session, ExitStack]) -> None:
+    lamp, cart = shop.catalog.create(product()), shop.carts.create_guest()
+    shop.carts.add_item(cart.id, product_id=lamp.id, quantity=2)
+    buyer, commit = other
+    buyer.carts.set_quantity(cart.id, product_id=lamp.id, quantity=5)
+    ((hold,),) = beside(connect_admin, lambda: shop.inventory.reserve(cart.id), commit.close)
+
+    assert (hold.quantity, shop.inventory.get(lamp.id).reserved) == (5, 5)
+    assert faults(connect_admin) == {}
+
+
+def test_extending_an_expired_hold_beside_a_count_is_no_deadlock(
+    shop: Store, connect_admin: Connection, other: tuple[Session, ExitStack]
+) -> None:
+    """
+    Whoever counts stock takes expired holds back: stock first, then holds. So does who lets them expire later.
+    """
+    lamp, cart = shop.catalog.create(product()), shop.carts.create_guest()
+    shop.inventory.reserve(cart.id, lines=[(lamp.id, 3)])
+    connect_admin.execute("UPDATE store.reservations SET expires_at = now() - interval '1 s'")
+    buyer, commit = other
+    buyer.inventory.extend(cart.id)
+
+    def finish() -> None:
+        buyer.inventory.adjust(lamp.id, delta=1)
+        commit.close()
+
+    (counted,) = beside(connect_admin, lambda: shop.inventory.adjust(lamp.id, delta=1), finish)
+    assert (counted.on_hand, counted.reserved) == (12, 3)
+    assert faults(connect_admin) == {}

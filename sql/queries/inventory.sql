@@ -71,14 +71,24 @@ SELECT
 FROM changed AS c;
 
 -- name: extend_holds(cart_id, seconds)
--- Let what a cart still holds expire later, never earlier; a hold that somebody has taken back is not in the answer.
+-- Let what a locked cart still holds expire later, never earlier; a hold that somebody has taken back is not in the answer.
 -- row: Hold
--- Locks: the holds, ascending product_id.
-WITH held AS (
+-- Locks: store.inventory, ascending product_id, then the holds, of a cart that lock_cart has locked in a statement before.
+WITH locked AS (
+    SELECT i.product_id
+    FROM store.inventory AS i
+    WHERE i.product_id IN (SELECT r.product_id FROM store.reservations AS r WHERE r.cart_id = :cart_id::bigint)
+    ORDER BY i.product_id ASC
+    FOR NO KEY UPDATE OF i
+),
+
+held AS (
     SELECT
         r.cart_id,
         r.product_id
-    FROM store.reservations AS r
+    FROM locked AS l
+    INNER JOIN store.reservations AS r
+        ON r.product_id = l.product_id
     WHERE r.cart_id = :cart_id::bigint
     ORDER BY r.product_id ASC
     FOR NO KEY UPDATE OF r
@@ -138,28 +148,18 @@ ORDER BY m.id DESC
 LIMIT least(:page_size::bigint, 200) + 1;
 
 -- name: release_holds(cart_id)^
--- Give back all that a cart holds, and say of how many products that was; no row: no such cart.
+-- Give back all that a locked cart holds, and say of how many products that was.
 -- row: Released
--- Locks: the cart FOR NO KEY UPDATE, store.inventory, ascending product_id, then the holds.
-WITH cart AS (
-    SELECT c.id
-    FROM store.carts AS c
-    WHERE c.id = :cart_id::bigint
-    FOR NO KEY UPDATE OF c
-),
-
-locked AS (
+-- rows: one (an aggregate)
+-- Locks: store.inventory, ascending product_id, then the holds, of a cart that lock_cart has locked in a statement before: this one
+-- then sees every hold committed until now.
+WITH locked AS (
     SELECT
         i.product_id,
         i.on_hand,
         i.reserved
     FROM store.inventory AS i
-    WHERE i.product_id IN (
-        SELECT r.product_id
-        FROM cart
-        INNER JOIN store.reservations AS r
-            ON r.cart_id = cart.id
-    )
+    WHERE i.product_id IN (SELECT r.product_id FROM store.reservations AS r WHERE r.cart_id = :cart_id::bigint)
     ORDER BY i.product_id ASC
     FOR NO KEY UPDATE OF i
 ),
@@ -196,8 +196,8 @@ returned AS (
     WHERE i.product_id = l.product_id
 )
 
-SELECT (SELECT count(*) FROM held) AS released
-FROM cart;
+SELECT count(*) AS released
+FROM held;
 
 -- name: reserve_stock(cart_id, of_cart, product_ids, quantities, seconds)
 -- Hold units for an open cart, all or nothing, in the place of what it holds of these products; the lines of the cart when
