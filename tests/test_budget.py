@@ -79,7 +79,7 @@ BUDGET: dict[str, tuple[int, int]] = {
     "orders.place": (4, 3),  # BEGIN, lock, place with COMMIT behind it: the lines must be read after the lock
     "orders.preview": ONE,
     "orders.refund": (5, 5),  # as orders.cancel
-    "orders.transition": (4, 4),  # BEGIN, step, read, COMMIT
+    "orders.transition": (5, 5),  # BEGIN, lock, step, read, COMMIT: as orders.cancel
     "payments.authorize": (4, 4),  # BEGIN, lock, write, COMMIT: an earlier answer must be looked for under the lock
     "payments.capture": (4, 4),
     "payments.refund": (4, 4),

@@ -10,9 +10,11 @@ from contextlib import ExitStack
 import pytest
 
 from store import Session, Store
+from store.errors import IllegalTransition
 from tests.databases import Connection
 from tests.faults import faults
 from tests.samples import product, settings, user
+from tests.verbs import make_world
 from tests.waiting import beside
 
 
@@ -108,4 +110,17 @@ def test_extending_an_expired_hold_beside_a_count_is_no_deadlock(
 
     (counted,) = beside(connect_admin, lambda: shop.inventory.adjust(lamp.id, delta=1), finish)
     assert (counted.on_hand, counted.reserved) == (12, 3)
+    assert faults(connect_admin) == {}
+
+
+def test_an_order_is_not_shipped_that_is_paid_back_meanwhile(
+    shop: Store, connect_admin: Connection, other: tuple[Session, ExitStack]
+) -> None:
+    order = make_world(shop).paid
+    desk, commit = other
+    desk.payments.refund(order.id, payment_no=1, idempotency_key="r")
+    (refused,) = beside(connect_admin, lambda: shop.orders.transition(order.id, to_status="shipped"), commit.close)
+
+    assert isinstance(refused, IllegalTransition)
+    assert shop.orders.get(order.id).status == "paid"
     assert faults(connect_admin) == {}

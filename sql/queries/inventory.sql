@@ -202,7 +202,7 @@ FROM held;
 -- name: reserve_stock(cart_id, of_cart, product_ids, quantities, seconds)
 -- Hold units for an open cart, all or nothing, in the place of what it holds of these products; the lines of the cart when
 -- of_cart is true. Expired holds of others are taken back on the way. No row: no such cart. A row without expires_at is a verdict:
--- nothing was written, because the cart is closed, a product is gone or archived, or less is available than wanted; or because the
+-- nothing was written, because the cart is closed or expired, a product is gone or archived, or less is available than wanted; or because the
 -- cart changed while the statement waited for it (is_stale), so that its lines and holds were read as they no longer are.
 -- row: HoldVerdict
 -- Locks: the cart FOR NO KEY UPDATE, store.inventory, ascending product_id, then the holds.
@@ -210,6 +210,7 @@ WITH cart AS (
     SELECT
         c.id,
         c.status,
+        c.expires_at <= now() AS is_expired,
         c.xmin AS row_version
     FROM store.carts AS c
     WHERE c.id = :cart_id::bigint
@@ -227,7 +228,7 @@ seen AS (
 fresh AS (
     SELECT
         cart.id,
-        cart.status
+        cart.status = 'open' AND NOT cart.is_expired AS is_open
     FROM cart
     INNER JOIN seen
         ON seen.row_version = cart.row_version
@@ -262,7 +263,7 @@ locked AS (
     FROM store.inventory AS i
     WHERE
         i.product_id IN (SELECT w.product_id FROM wanted AS w)
-        AND EXISTS (SELECT FROM fresh WHERE fresh.status = 'open')
+        AND EXISTS (SELECT FROM fresh WHERE fresh.is_open)
     ORDER BY i.product_id ASC
     FOR NO KEY UPDATE OF i
 ),
@@ -312,7 +313,7 @@ granted AS (
     SELECT fresh.id
     FROM fresh
     WHERE
-        fresh.status = 'open'
+        fresh.is_open
         AND EXISTS (SELECT FROM judged)
         AND NOT EXISTS (SELECT FROM judged AS j WHERE j.wanted > j.available OR NOT j.is_active)
 ),
@@ -365,6 +366,7 @@ held AS (
 SELECT
     cart.id AS cart_id,
     cart.status AS cart_status,
+    cart.is_expired,
     NOT EXISTS (SELECT FROM fresh) AS is_stale,
     j.product_id,
     j.wanted,

@@ -76,7 +76,7 @@ told_payments AS (
         f.authorized,
         f.captured,
         f.captured,
-        format('orders.refund:%s', f.payment_no) AS idempotency_key,
+        format('store:orders.refund:%s', f.payment_no) AS idempotency_key,
         :actor::text AS actor
     FROM refunded AS f
     INNER JOIN money AS m
@@ -338,20 +338,26 @@ WHERE o.id = :order_id::bigint
 FOR NO KEY UPDATE OF o;
 
 -- name: move_order(order_id, to_status, expected_version, actor, reason)^
--- Take an order one legal step on; nothing is written when the step is not legal or the order not at the expected version.
+-- Take a locked order one legal step on; nothing is written when the step is not legal, the order not at the expected version, or
+-- all that was paid for it was paid back.
 -- row: StepVerdict
 -- null: expected_version, actor, reason
--- Locks: the order FOR NO KEY UPDATE.
+-- Locks: the order, which lock_order has locked in a statement before: so its payments are those of now.
 WITH o AS (
     SELECT
         r.id,
         r.status,
         r.version,
         r.total,
-        r.currency
+        r.currency,
+        r.total > 0 AND p.held = 0 AS is_settled
     FROM store.orders AS r
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(y.captured - y.refunded), 0) AS held
+        FROM store.payments AS y
+        WHERE y.order_id = r.id
+    ) AS p
     WHERE r.id = :order_id::bigint
-    FOR NO KEY UPDATE OF r
 ),
 
 granted AS (
@@ -367,6 +373,7 @@ granted AS (
     WHERE
         t.to_status = :to_status::text
         AND o.version = coalesce(:expected_version::bigint, o.version)
+        AND NOT o.is_settled
 ),
 
 moved AS (
@@ -411,7 +418,7 @@ SELECT
     o.status AS from_status,
     o.version,
     (SELECT count(*) FROM granted) = 1 AS is_done,
-    true AS is_settled,
+    o.is_settled,
     (
         SELECT coalesce(array_agg(t.to_status ORDER BY t.to_status ASC), '{}')
         FROM store.order_transitions AS t

@@ -11,13 +11,25 @@ from store._arguments import checked
 from store._async.queries import queries
 from store._async.runner import AsyncRunner
 from store.errors import AmountExceeded, IdempotencyKeyReused, IllegalTransition, NotFound
-from store.models import Actor, Id, LockedOrder, Paid, PaymentEvent, PaymentKind, PaymentVerdict, Reference, Word
+from store.models import (
+    Actor,
+    Id,
+    IdempotencyKey,
+    LockedOrder,
+    Paid,
+    PaymentEvent,
+    PaymentKind,
+    PaymentVerdict,
+    Reference,
+    Word,
+)
 
 
 class AsyncPayments:
     """
     The money of orders. Each call is safe to repeat: the same key returns the first answer, `replayed`; a key that was used for
-    another call, payment or amount is IdempotencyKeyReused. Each locks the order, then the payment.
+    another call, payment or amount is IdempotencyKeyReused. Keys that begin with `store:` are the store's own. Each locks the
+    order, then the payment.
     """
 
     def __init__(self, runner: AsyncRunner) -> None:
@@ -116,7 +128,7 @@ class AsyncPayments:
         payment_no: int | None = None,
         **provider: str,
     ) -> PaymentEvent:
-        order_id, key = checked("order_id", Id, order_id), checked("idempotency_key", Reference, key)
+        order_id, key = checked("order_id", Id, order_id), checked("idempotency_key", IdempotencyKey, key)
         actor = checked("actor", Actor | None, actor)
         known: dict[str, Any] = {} if payment_no is None else {"payment_no": payment_no, "kind": kind}
         async with self._runner.transaction() as tx:

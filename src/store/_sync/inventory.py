@@ -190,8 +190,8 @@ class Inventories:
 
 def _held(found: list[HoldVerdict]) -> tuple[Hold, ...]:
     cart_id, status = found[0].cart_id, found[0].cart_status
-    if status != "open":
-        message = f"cart {cart_id} is {status}, not open"
+    if status != "open" or found[0].is_expired:
+        message = f"cart {cart_id} is {'expired' if status == 'open' else status}, not open"
         raise CartClosed(message)
     if found[0].product_id is None:
         message = f"cart {cart_id} has no lines to hold"

@@ -12,13 +12,25 @@ from store._arguments import checked
 from store._sync.queries import queries
 from store._sync.runner import Runner
 from store.errors import AmountExceeded, IdempotencyKeyReused, IllegalTransition, NotFound
-from store.models import Actor, Id, LockedOrder, Paid, PaymentEvent, PaymentKind, PaymentVerdict, Reference, Word
+from store.models import (
+    Actor,
+    Id,
+    IdempotencyKey,
+    LockedOrder,
+    Paid,
+    PaymentEvent,
+    PaymentKind,
+    PaymentVerdict,
+    Reference,
+    Word,
+)
 
 
 class Payments:
     """
     The money of orders. Each call is safe to repeat: the same key returns the first answer, `replayed`; a key that was used for
-    another call, payment or amount is IdempotencyKeyReused. Each locks the order, then the payment.
+    another call, payment or amount is IdempotencyKeyReused. Keys that begin with `store:` are the store's own. Each locks the
+    order, then the payment.
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -117,7 +129,7 @@ class Payments:
         payment_no: int | None = None,
         **provider: str,
     ) -> PaymentEvent:
-        order_id, key = checked("order_id", Id, order_id), checked("idempotency_key", Reference, key)
+        order_id, key = checked("order_id", Id, order_id), checked("idempotency_key", IdempotencyKey, key)
         actor = checked("actor", Actor | None, actor)
         known: dict[str, Any] = {} if payment_no is None else {"payment_no": payment_no, "kind": kind}
         with self._runner.transaction() as tx:
