@@ -43,7 +43,7 @@ BUDGET: dict[str, tuple[int, int]] = {
     "catalog.archive": ONE,
     "catalog.create": ONE,
     "catalog.create_many": ONE,
-    "catalog.delete": ONE,
+    "catalog.delete": (4, 4),  # BEGIN, lock the stock, delete, COMMIT: stock before product, as everybody locks
     "catalog.facets": ONE,
     "catalog.get": ONE,
     "catalog.get_by_sku": ONE,

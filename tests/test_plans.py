@@ -87,6 +87,7 @@ LOOKUPS = {
     "catalog.get_product": "products_pkey",
     "catalog.get_product_by_sku": "products_sku_key",
     "catalog.get_products": "products_pkey",
+    "catalog.lock_product_stock": "inventory_pkey",
     "catalog.search_products": "products_search_idx",
     "catalog.update_product": "products_pkey",
     "inventory.adjust_stock": "inventory_pkey",

@@ -45,6 +45,10 @@ MORE_BREAKS = [
     ("c05_money_is_within_bounds", LATE_CAPTURE),
     ("c05_money_is_within_bounds", "UPDATE store.payment_events SET seq = 4 WHERE seq = 2"),
     ("c05_money_is_within_bounds", "UPDATE store.payment_events SET captured = 1 WHERE seq = 1"),
+    (
+        "c10_every_step_is_told_once",
+        """INSERT INTO store.outbox (key, topic, payload) VALUES (1, 'order.paid', '{"seq": "x"}')""",
+    ),
 ]
 
 
@@ -113,6 +117,20 @@ def test_the_command_exits_8_and_names_what_is_broken(shop: Store, dsn: str, con
         "c02_reserved_is_the_sum_of_holds": [{"subject": order.lines[0].product_id, "fault": "on hand 8, reserved 1, held 0"}]
     }
     assert "BROKEN" in shown.stdout
+
+
+def test_a_check_that_fails_does_not_stop_the_others(shop: Store, dsn: str, connect_admin: Connection, tmp_path: Path) -> None:
+    order_of(shop)
+    connect_admin.execute("UPDATE store.inventory SET reserved = 1; REVOKE SELECT ON store.payment_events FROM store_app")
+    broken = command(dsn, tmp_path, "verify", "--json")
+    shown = command(dsn, tmp_path, "verify", "--no-json")
+    rows = {row["name"]: row for row in json.loads(broken.stdout)["invariants"]}
+
+    assert (broken.returncode, shown.returncode) == (8, 8)
+    assert list(rows) == list(BREAKS)
+    assert {name for name, row in rows.items() if row["failure"]} == {"c05_money_is_within_bounds"}
+    assert {name for name, row in rows.items() if row["faults"]} == {"c02_reserved_is_the_sum_of_holds"}
+    assert "NOT RUN" in shown.stdout
 
 
 def test_sweep_takes_what_is_over_and_nothing_else(shop: Store, dsn: str, connect_admin: Connection, tmp_path: Path) -> None:

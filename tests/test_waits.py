@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from store import Session, Store
-from store.errors import IllegalTransition
+from store.errors import IllegalTransition, ProductInUse
 from tests.databases import Connection
 from tests.faults import faults
 from tests.samples import product, settings, user
@@ -123,4 +123,24 @@ def test_an_order_is_not_shipped_that_is_paid_back_meanwhile(
 
     assert isinstance(refused, IllegalTransition)
     assert shop.orders.get(order.id).status == "paid"
+    assert faults(connect_admin) == {}
+
+
+def test_deleting_a_product_beside_a_delivery_is_no_deadlock(
+    shop: Store, connect_admin: Connection, other: tuple[Session, ExitStack]
+) -> None:
+    """
+    Who changes stock locks it, and then the product by the key of the movement; who deletes the product must not begin there.
+    """
+    lamp = shop.catalog.create(product(on_hand=0))
+    supplier, commit = other
+    supplier.connection.execute("SELECT FROM store.inventory WHERE product_id = %s FOR NO KEY UPDATE", (lamp.id,))
+
+    def deliver() -> None:
+        supplier.inventory.receive(lamp.id, quantity=5)
+        commit.close()
+
+    (refused,) = beside(connect_admin, lambda: shop.catalog.delete(lamp.id), deliver)
+    assert isinstance(refused, ProductInUse)
+    assert shop.inventory.get(lamp.id).on_hand == 5
     assert faults(connect_admin) == {}

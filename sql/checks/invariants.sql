@@ -267,14 +267,21 @@ WHERE
 
 -- name: c10_every_step_is_told_once()
 -- The outbox tells of each step at most once, and of each that it still could have kept.
-WITH x AS (
+WITH t AS (
     SELECT
         b.key,
-        (b.payload ->> 'seq')::integer AS seq,
-        count(*) AS told
+        CASE WHEN jsonb_typeof(b.payload -> 'seq') = 'number' THEN (b.payload ->> 'seq')::numeric END AS seq
     FROM store.outbox AS b
     WHERE b.topic LIKE 'order.%'
-    GROUP BY b.key, (b.payload ->> 'seq')::integer
+),
+
+x AS (
+    SELECT
+        t.key,
+        t.seq,
+        count(*) AS told
+    FROM t
+    GROUP BY t.key, t.seq
 )
 
 SELECT
