@@ -39,6 +39,15 @@ def test_an_order_adds_up_by_itself(connect_admin: Connection) -> None:
         connect_admin.execute(ORDER.format(10.005, 0, 10.005).encode())
 
 
+def test_an_order_is_bounded(connect_admin: Connection) -> None:
+    with pytest.raises(CheckViolation, match="orders_id_positive"):
+        connect_admin.execute(ORDER.format(10, 0, 10).replace("(1,", "(-5,").encode())
+    connect_admin.execute(ORDER.format(10, 0, 10).encode())
+    for column in ("ship_to", "bill_to"):
+        with pytest.raises(CheckViolation, match="orders_addresses_are_bounded"):
+            connect_admin.execute(f"UPDATE store.orders SET {column} = jsonb_build_object('a', repeat('x', 17000))".encode())
+
+
 def test_a_step_that_is_not_in_the_table_cannot_be_written(connect_admin: Connection) -> None:
     connect_admin.execute(ORDER.format(10, 0, 10).encode())
     insert = "INSERT INTO store.order_events (order_id, seq, from_status, to_status) VALUES (1, %s, %s, %s)"

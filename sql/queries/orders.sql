@@ -429,7 +429,8 @@ FROM o;
 -- name: place_order(cart_id, expected_total, email, ship_to, bill_to, actor)^
 -- Make an order of a cart that this transaction has locked: take the stock, use up its holds, freeze the lines, write the first
 -- event and tell of it. A row without placed is a verdict, and nothing was written: no lines, a product that is not for sale or in
--- another currency, less stock than wanted, another total than expected, or nobody to write to.
+-- another currency, less stock than wanted, another total than expected, or nobody to write to. Prices and is_active are read as
+-- they are when it begins: what is committed while it waits for stock counts for the next order.
 -- row: PlaceVerdict
 -- null: expected_total, email, ship_to, bill_to, actor
 -- Locks: store.inventory, ascending product_id, then the holds.
