@@ -40,8 +40,26 @@ UPDATE store.payment_events SET amount = 4, captured = 4 WHERE seq = 2;
 INSERT INTO store.payment_events VALUES (1, 3, 1, 'refund', 4, 5, 4, 4, 'r'), (1, 4, 1, 'capture', 1, 5, 5, 4, 'late');
 """
 
+OTHER_PRODUCT = """
+INSERT INTO store.products (sku, name, price, currency) VALUES ('B', 'B', 1, 'EUR');
+INSERT INTO store.inventory (product_id, on_hand) VALUES (2, 0);
+UPDATE store.order_items SET product_id = 2;
+"""
+
 # Further ways to break an invariant: its name, and what does it.
 MORE_BREAKS = [
+    (
+        "c01_stock_is_the_sum_of_its_movements",
+        "UPDATE store.stock_movements SET on_hand_after = on_hand_after + 1 WHERE kind = 'received'",
+    ),
+    ("c01_stock_is_the_sum_of_its_movements", "UPDATE store.stock_movements SET order_id = 99 WHERE kind = 'sold'"),
+    ("c01_stock_is_the_sum_of_its_movements", "DELETE FROM store.inventory"),
+    ("c03_totals_are_the_sum_of_lines", "UPDATE store.order_items SET tax = 1"),
+    ("c04_every_order_has_lines", OTHER_PRODUCT),
+    (
+        "c08_ordered_carts_and_orders_belong_together",
+        "UPDATE store.carts SET status = 'abandoned'; INSERT INTO store.reservations VALUES (1, 1, 1, now())",
+    ),
     ("c05_money_is_within_bounds", LATE_CAPTURE),
     ("c05_money_is_within_bounds", "UPDATE store.payment_events SET seq = 4 WHERE seq = 2"),
     ("c05_money_is_within_bounds", "UPDATE store.payment_events SET captured = 1 WHERE seq = 1"),

@@ -98,7 +98,7 @@ class AsyncOrderDesk:
     ) -> Order:
         """
         Make an order of an open cart: take its stock, use up its holds, freeze its lines. Prices, and whether a product is for
-        sale, are those of the instant that follows the lock of the cart; what is committed while it waits for stock is too late.
+        sale, are those of the instant after the cart was locked; what is committed while it waits for stock is too late.
         A cart that was placed before answers with its order, `replayed`, whatever the arguments: this call is safe to repeat.
 
         Without `email` it goes to that of the user; a guest needs one. Raises OutOfStock with every short line, PriceChanged
