@@ -355,6 +355,18 @@ class MigrationLocked(MigrationError):
     """
 
 
+class ContractFileError(StoreError):
+    """
+    A contract file cannot be read, or cannot be written: `store lock` writes it anew.
+    """
+
+
+class UnfitDatabase(Unavailable):
+    """
+    The database cannot describe queries: a server of version 16 or newer is needed, not a standby, and the right TEMPORARY.
+    """
+
+
 class MissingExtra(StoreError, ImportError):
     """
     An optional part of the distribution is not installed.
