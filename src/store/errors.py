@@ -406,6 +406,12 @@ class TooManyRows(StoreError):
     """
 
 
+class CannotAnalyse(StoreError):
+    """
+    The queries cannot be analysed over this connection.
+    """
+
+
 # --- from PostgreSQL -------------------------------------------------------------------------------------------------
 
 _TAKEN: dict[str, type[Conflict]] = {

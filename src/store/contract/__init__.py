@@ -1,3 +1,3 @@
 """
-What PostgreSQL understands of every named query, as reviewed text: written by `store lock`, held by `store check`.
+The contract of a query: what PostgreSQL's own analyser says of it, written by `store lock`, held by `store check`.
 """

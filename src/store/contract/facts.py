@@ -58,3 +58,16 @@ class Facts:
     """The proof that there is at most one row: a unique index, 'limit 1', 'aggregate', 'single values'; None without proof."""
     plan: tuple[str, ...] = ()
     """A verdict a base relation: 'index orders_pkey', 'ordered products_name_id_idx', 'scan currencies, reason'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """
+    What PostgreSQL refuses in a statement, or would refuse whenever it ran.
+    """
+
+    sqlstate: str
+    message: str
+    """In PostgreSQL's words where it refused; never with a value in it."""
+    position: int | None = None
+    """The place in the text, 1 for its first character; None where the whole statement is meant."""
