@@ -196,6 +196,7 @@ SELECT
 -- name: get_product(product_id, active)^
 -- Return one product.
 -- row: Product
+-- rows: at most one (products_pkey)
 SELECT
     p.id,
     p.sku,
@@ -204,7 +205,7 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    s.available AS inventory_count,
+    s.available AS "inventory_count!",
     p.created_at,
     p.updated_at
 FROM store.products AS p
@@ -227,7 +228,7 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    s.available AS inventory_count,
+    s.available AS "inventory_count!",
     p.created_at,
     p.updated_at
 FROM store.products AS p
@@ -249,7 +250,7 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    s.available AS inventory_count,
+    s.available AS "inventory_count!",
     p.created_at,
     p.updated_at
 FROM store.products AS p
@@ -500,7 +501,7 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    s.available AS inventory_count,
+    s.available AS "inventory_count!",
     p.created_at,
     p.updated_at
 FROM best AS b

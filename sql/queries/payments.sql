@@ -6,6 +6,7 @@
 -- name: authorize_payment(order_id, provider, provider_ref, amount, idempotency_key, actor)^
 -- Write down that an amount was authorized; nothing is written when the key was used, the order is past paying, or it is too much.
 -- row: PaymentVerdict
+-- rows: at most one (of the order: what an earlier call wrote, or what this one writes)
 -- null: actor
 -- Locks: the new rows, of an order that lock_order has locked in a statement before.
 WITH o AS (
@@ -150,6 +151,7 @@ LEFT JOIN answer AS a
 -- Capture, void or refund, all that is due unless an amount is given; an order whose last penny is captured is paid. Nothing is
 -- written when the key was used, there is no such payment, it is more than is due, or the order is past capturing.
 -- row: PaymentVerdict
+-- rows: at most one (of the order: what an earlier call wrote, or what this one writes)
 -- null: amount, actor
 -- Locks: the payment, of an order that lock_order has locked in a statement before, then that order's row.
 WITH o AS (

@@ -361,12 +361,6 @@ class ContractFileError(StoreError):
     """
 
 
-class UnfitDatabase(Unavailable):
-    """
-    The database cannot describe queries: a server of version 16 or newer is needed, not a standby, and the right TEMPORARY.
-    """
-
-
 class MissingExtra(StoreError, ImportError):
     """
     An optional part of the distribution is not installed.

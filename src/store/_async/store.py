@@ -353,7 +353,7 @@ class AsyncStore(AsyncDomains, AsyncRunner):
         needed = _files.latest_migration()
         session = AsyncSession(AsyncUnit(connection), self._runtime)
         try:
-            found = str(await session.value(queries.schema.schema_version))
+            found = str(await session.value(queries.version.schema_version))
         except DatabaseError as error:
             raise SchemaTooOld from error
         except SchemaMissing as error:

@@ -348,7 +348,7 @@ class Store(Domains, Runner):
         needed = _files.latest_migration()
         session = Session(Unit(connection), self._runtime)
         try:
-            found = str(session.value(queries.schema.schema_version))
+            found = str(session.value(queries.version.schema_version))
         except DatabaseError as error:
             raise SchemaTooOld from error
         except SchemaMissing as error:

@@ -15,7 +15,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from store import _connection, _failures, embedded, migrate
-from store.errors import StoreError, UnfitDatabase
+from store.errors import StoreError, Unavailable
 from store.settings import Settings
 
 Connection = psycopg.Connection[Any]
@@ -23,12 +23,6 @@ Connection = psycopg.Connection[Any]
 WRITTEN_FROM = 180000
 """The version contracts are written from; on the others all but the plans are the same."""
 
-_LOOK = """
-    SELECT
-        pg_catalog.pg_is_in_recovery(),
-        pg_catalog.has_database_privilege(current_database(), 'TEMPORARY'),
-        current_setting('default_transaction_read_only') = 'on'
-"""
 _SESSION = """
     SELECT
         set_config('search_path', '', false),
@@ -47,17 +41,26 @@ def opened(dsn: str | None, migrations: Sequence[Path], *, version: int | None =
     """
     Lend a connection in autocommit to a database that can describe queries; without a DSN to a scratch server, deleted after.
 
-    Raises UnfitDatabase for a server before 16, a standby and a role without the right TEMPORARY; MissingExtra where there is
-    no embedded server.
+    Raises Unavailable and the like where nothing answers, MissingExtra where there is no embedded server.
     """
     if dsn is None:
         with scratch(migrations, version) as found, connected(dict(conninfo_to_dict(found))) as connection:
             yield connection
     else:
-        settings = Settings.load(database_url=dsn)
-        where = _connection.address(settings)
-        with connected(_connection.keywords(settings, where, migrate=True, read_only=True)) as connection:
+        with connected_to(dsn) as connection:
             yield connection
+
+
+@contextmanager
+def connected_to(dsn: str | None) -> Generator[Connection]:
+    """
+    Lend such a connection to a server by its DSN, or to that of DATABASE_URL.
+    """
+    settings = Settings.load(database_url=dsn)
+    where = _connection.address(settings)
+    # Without target_session_attrs: a standby is refused in words of the analyser's.
+    with connected(_connection.keywords(settings, where, migrate=True, read_only=True)) as connection:
+        yield connection
 
 
 @contextmanager
@@ -81,9 +84,9 @@ def scratch(migrations: Sequence[Path], version: int | None = None) -> Generator
 @contextmanager
 def connected(keywords: dict[str, Any]) -> Generator[Connection]:
     """
-    Lend a checked connection: its settings are pinned, so that the same schema always gives the same text.
+    Lend a connection whose settings are pinned, so that the same schema always gives the same text.
     """
-    failure: StoreError = UnfitDatabase()
+    failure: StoreError = Unavailable()
     connection: Connection | None = None
     try:
         connection = psycopg.connect(**keywords, autocommit=True)
@@ -92,24 +95,8 @@ def connected(keywords: dict[str, Any]) -> Generator[Connection]:
     if connection is None:
         raise failure  # not inside `except`: libpq's message may quote a part of the connection string
     with connection:
-        _look_at(connection)
         connection.execute(_SESSION)
         yield connection
-
-
-def _look_at(connection: Connection) -> None:
-    version = connection.info.server_version
-    if version < _connection.MIN_SERVER_VERSION:
-        raise UnfitDatabase(f"this server is PostgreSQL {version // 10000}: queries are described by 16 or newer")
-    is_standby, may_create, is_read_only = connection.execute(_LOOK).fetchone() or (False, False, False)
-    if is_standby:
-        raise UnfitDatabase(
-            "this server is a standby, and describing a query needs a transaction that may write: use the primary"
-        )
-    if not may_create:
-        raise UnfitDatabase("this role lacks the right TEMPORARY on the database: an administrator grants it")
-    if is_read_only:
-        connection.execute("SET default_transaction_read_only = off")
 
 
 def _apply(server: embedded.Server, first: Path, others: Sequence[Path]) -> None:

@@ -7,7 +7,6 @@ first column. A partial index read whole is named as such: it is as long as its 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -93,14 +92,24 @@ def explain(connection: psycopg.Connection[Any], statement: Statement) -> Plan:
 
     Raises psycopg.Error when PostgreSQL refuses the statement.
     """
-    _refuse_two(connection, statement)
+    refuse_two(connection, statement)
     with connection.transaction(force_rollback=True):
         connection.execute(_REACH, prepare=False)
         text = f"EXPLAIN (GENERIC_PLAN, VERBOSE, FORMAT JSON) {statement.text}"
-        row = connection.cursor(row_factory=tuple_row).execute(text.encode(), prepare=False).fetchone()
-    found = row[0] if row else []
-    plan: Plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+        (found,) = connection.cursor(row_factory=tuple_row).execute(text.encode(), prepare=False).fetchall()
+    plan: Plan = found[0][0]["Plan"]
     return plan
+
+
+def refuse_two(connection: psycopg.Connection[Any], statement: Statement) -> None:
+    """
+    Raise psycopg.Error for what PostgreSQL cannot prepare, two statements in one text among it.
+
+    EXPLAIN with $1 in it goes by the simple protocol, which would run the second one.
+    """
+    result = connection.pgconn.prepare(b"", statement.text.encode())
+    if result.status != pq.ExecStatus.COMMAND_OK:
+        raise psycopg.errors.error_from_result(result)
 
 
 def accesses(plan: Plan, known: Indexes) -> list[Access]:
@@ -141,13 +150,6 @@ def grade(statement: Statement, found: Sequence[Access]) -> Iterator[Finding]:
         if not _ALLOWED.fullmatch(mark):
             message = f"{statement.full_name}: `-- plan: {mark}` is not of the form `-- plan: scan relation, reason`"
             yield Finding(statement.path, statement.line, 1, "plan-mark", message, "give the relation and the reason")
-
-
-def _refuse_two(connection: psycopg.Connection[Any], statement: Statement) -> None:
-    # The simple protocol, which EXPLAIN with $1 in it needs, would run a second statement: Parse takes one only.
-    result = connection.pgconn.prepare(b"", statement.text.encode())
-    if result.status != pq.ExecStatus.COMMAND_OK:
-        raise psycopg.errors.error_from_result(result)
 
 
 def _allowed(statement: Statement) -> Iterator[tuple[str, str]]:

@@ -34,8 +34,8 @@ class Project:
     contracts: Path
     migrations: Sequence[Path]
     models: Mapping[str, type[BaseModel]] = field(default_factory=dict[str, type[BaseModel]])
-    has_models: bool = True
-    """Whether the DTOs are known: without them rows are not compared."""
+    module: str | None = None
+    """Where the DTOs are imported from; None where they are not known, and rows not compared."""
     callers: Path | None = None
     prefix: str = "app"
 
@@ -44,7 +44,11 @@ class Project:
         """
         Return the queries: the files in alphabetical order. Raises QueryFileError.
         """
-        return load(self.queries, prefix=self.prefix, colour="sync").statements
+        loaded = load(self.queries, prefix=self.prefix, colour="sync").statements
+        for statement in loaded:
+            if statement.domain == "schema":
+                raise QueryFileError(f"{statement.path}:1: schema.contract is a reserved name: call the file something else")
+        return loaded
 
     def contract_of(self, domain: str) -> Path:
         """
@@ -63,6 +67,7 @@ def own() -> Project:
         contracts=sql / "contracts",
         migrations=(_files.folder("migrations"),),
         models=_models(importlib.import_module(name) for name in _OWN_MODELS),
+        module="store.models",
         callers=Path(__file__).resolve().parents[1],
         prefix="store",
     )
@@ -85,7 +90,7 @@ def foreign(
         contracts=beside / "contracts",
         migrations=(_files.folder("migrations"), *migrations),
         models={} if models is None else _models([_import(models)]),
-        has_models=models is not None,
+        module=models,
         callers=callers,
     )
 

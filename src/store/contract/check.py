@@ -1,0 +1,204 @@
+"""
+Holds SQL, Python and schema to the contracts: offline by hashes and DTOs, with a database by deriving everything anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from store._queries import Statement
+from store.contract import callers, digest, schema, text
+from store.contract.compare import compare
+from store.contract.database import WRITTEN_FROM, Connection
+from store.contract.derive import Derived, derive
+from store.contract.facts import Facts
+from store.contract.findings import Finding
+from store.contract.project import Project, finding_of
+from store.contract.schema import Schema
+from store.contract.text import Stanza
+from store.errors import ContractFileError, QueryFileError
+
+_LOCK = "run `store lock`, and review what changes"
+
+
+@dataclass(slots=True)
+class _Written:
+    """
+    The contract files as they stand.
+    """
+
+    stanzas: dict[str, Stanza] = field(default_factory=dict[str, Stanza])
+    """By 'orders.get_order'."""
+    schema: Schema | None = None
+    findings: list[Finding] = field(default_factory=list[Finding])
+
+
+def offline(project: Project) -> list[Finding]:
+    """
+    Return what the files alone show: contracts that are not of this SQL or these migrations, DTOs and callers that do not fit.
+    """
+    try:
+        statements = project.statements
+    except QueryFileError as error:
+        return [finding_of(error, project.queries, "query-file")]
+    written = _read(project)
+    found = [*written.findings, *_stale(project, statements, written)]
+    return sorted([*found, *_of_python(project, {name: each.facts for name, each in written.stanzas.items()}, written.schema)])
+
+
+def online(connection: Connection, project: Project, *, is_scratch: bool) -> list[Finding]:
+    """
+    Return that and every fact in which this database differs from the contracts. Plans are graded everywhere, and compared on a
+    scratch server of 18 or newer only: elsewhere statistics have a say.
+    """
+    try:
+        derived = derive(connection, project)
+    except QueryFileError as error:
+        return [finding_of(error, project.queries, "query-file")]
+    written = _read(project)
+    is_planned = is_scratch and connection.info.server_version >= WRITTEN_FROM
+    found = [*written.findings, *derived.undescribed, *derived.planned]
+    facts = {f"{domain}.{each.name}": each.facts for domain, stanzas in derived.stanzas.items() for each in stanzas}
+    unknown = {f"{Path(each.path).stem}:{each.line}" for each in derived.undescribed}
+    stale = [each for each in _stale(project, project.statements, written) if f"{each.path.stem}:{each.line}" not in unknown]
+    found += [*stale, *_differing(project, derived, written, is_planned=is_planned)]
+    return sorted([*found, *_of_python(project, facts, derived.schema)])
+
+
+def _read(project: Project) -> _Written:
+    written = _Written()
+    domains = {statement.domain for statement in project.statements}
+    for path in sorted(project.contracts.glob("*.contract")):
+        try:
+            content = path.read_text(encoding="utf-8")
+            if path.name == schema.FILE:
+                written.schema = schema.parse(content, path)
+                is_as_written = schema.render(written.schema) == content
+            else:
+                stanzas = text.parse(content, path)
+                written.stanzas |= {f"{path.stem}.{each.name}": each for each in stanzas}
+                is_as_written = text.render(stanzas) == content
+        except (ContractFileError, UnicodeDecodeError) as error:
+            failure = error if isinstance(error, ContractFileError) else ContractFileError(f"{path}:1: not UTF-8: {_LOCK}")
+            written.findings.append(finding_of(failure, path, "contract-malformed"))
+            continue
+        if not is_as_written:
+            written.findings.append(Finding(path, 1, 1, "contract-edited", "not as `store lock` writes it", _LOCK))
+        if path.name != schema.FILE and path.stem not in domains:
+            message = f"there is no {path.stem}.sql any more"
+            written.findings.append(Finding(path, 1, 1, "contract-left", message, "run `store lock`, which deletes it"))
+    return written
+
+
+def _stale(project: Project, statements: Sequence[Statement], written: _Written) -> Iterator[Finding]:
+    broken = {each.path for each in written.findings if each.rule == "contract-malformed"}
+    names = {each.full_name for each in statements}
+    for statement in statements:
+        path = project.contract_of(statement.domain)
+        stanza = written.stanzas.get(statement.full_name)
+        name = statement.full_name
+        if stanza is None and path not in broken:
+            yield Finding(statement.path, statement.line, 1, "contract-missing", f"{name} has no contract", _LOCK)
+        elif stanza is not None and stanza.digest != digest.of_statement(statement):
+            message = f"the SQL of {name} is not the one its contract was written from"
+            yield Finding(statement.path, statement.line, 1, "contract-stale", message, _LOCK)
+        elif stanza is not None and (stanza.mark, stanza.row) != (statement.mark, statement.row):
+            message = f"mark or row of {name} are not those of its contract"
+            yield Finding(statement.path, statement.line, 1, "contract-stale", message, _LOCK)
+    for name, stanza in written.stanzas.items():
+        domain = name.partition(".")[0]
+        if name not in names and any(each.domain == domain for each in statements):
+            message = f"there is no query {stanza.name} in {domain}.sql any more"
+            yield Finding(project.contract_of(domain), stanza.line, 1, "contract-left", message, _LOCK)
+    yield from _moved(project, written, broken)
+
+
+def _moved(project: Project, written: _Written, broken: set[Path]) -> Iterator[Finding]:
+    path = project.contracts / schema.FILE
+    if written.schema is None:
+        if path not in broken:
+            yield Finding(path, 1, 1, "contract-missing", "the contracts do not say of which migrations they are", _LOCK)
+    elif written.schema.migrations != digest.of_migrations(project.migrations):
+        yield Finding(path, 1, 1, "contract-migrations", "the migrations are not those the contracts were written from", _LOCK)
+
+
+def _differing(project: Project, derived: Derived, written: _Written, *, is_planned: bool) -> Iterator[Finding]:
+    for domain, stanzas in derived.stanzas.items():
+        for now in stanzas:
+            then = written.stanzas.get(f"{domain}.{now.name}")
+            if then is not None:
+                yield from _changes(project.contract_of(domain), f"{domain}.{now.name}", then, now, is_planned=is_planned)
+    if written.schema is not None:
+        path = project.contracts / schema.FILE
+        before, after = (schema.render(each).splitlines() for each in (written.schema, derived.schema))
+        for line in sorted(set(before) ^ set(after)):
+            if not line.startswith("migrations"):
+                number = before.index(line) + 1 if line in before else 1
+                message = f"{'no longer so' if line in before else 'new'}: {line}"
+                yield Finding(path, number, 1, "contract-differs", message, _LOCK)
+
+
+def _changes(path: Path, name: str, then: Stanza, now: Stanza, *, is_planned: bool) -> Iterator[Finding]:
+    before, after = (_facts(each, is_planned=is_planned) for each in (then, now))
+    for key in [*before, *(key for key in after if key not in before)]:
+        line, was = before.get(key, (0, None))
+        _, become = after.get(key, (0, None))
+        if was != become:
+            message = f"{name}: {key}: {was or 'nothing'} in the contract, {become or 'nothing'} in the database"
+            yield Finding(path, then.line + line, 3 if line else 1, "contract-differs", message, _LOCK)
+
+
+def _facts(stanza: Stanza, *, is_planned: bool) -> dict[str, tuple[int, str]]:
+    """
+    Return the facts by what they are about, each with its place in the stanza: 'out total' -> (5, 'numeric not null ...').
+    """
+    found: dict[str, tuple[int, str]] = {}
+    for number, line in enumerate(text.lines(stanza), 1):
+        key, *words = line.split()
+        if key == "plan" and not is_planned:
+            continue
+        about = 1 if key in ("param", "out") else len(words) if key in ("reads", "writes", "funcs", "locks", "plan") else 0
+        if key in ("reads", "writes"):
+            about = 0
+            key = f"{key} {words[0].rstrip(',').rpartition('.')[0] or ' '.join(words)}"
+        label = " ".join([key, *words[:about]])
+        found[label] = (number, " ".join(words[about:]) or "there")
+    return found
+
+
+def _of_python(project: Project, facts: Mapping[str, Facts | None], known: Schema | None) -> Iterator[Finding]:
+    schema_ = known or Schema("")
+    for statement in project.statements:
+        found = facts.get(statement.full_name)
+        if found is not None:
+            yield from _of_statement(project, statement, found, schema_)
+    if project.callers is not None:
+        try:
+            yield from callers.check(project.statements, callers.uses(project.callers), facts, schema_)
+        except QueryFileError as error:
+            yield finding_of(error, project.callers, "caller-file")
+
+
+def _of_statement(project: Project, statement: Statement, facts: Facts, known: Schema) -> Iterator[Finding]:
+    def finding(rule: str, message: str, mend: str) -> Finding:
+        return Finding(statement.path, statement.line, 1, rule, f"{statement.full_name}: {message}", mend)
+
+    required = {each.name for each in facts.parameters if each.is_required}
+    for name in sorted(statement.nullable & required):
+        yield finding("null-parameter", f"`-- null: {name}` and PostgreSQL can never take NULL for it", "remove the mark")
+    if statement.mark in ("^", "$") and facts.at_most_one is None and statement.rows is None:
+        mend = "bind a unique key, or say `-- rows: at most one (why)` in the header"
+        yield finding("one-row", f"{statement.mark} promises one row and nothing proves it", mend)
+    if statement.mark == "$" and len(facts.columns) != 1:
+        yield finding("one-value", f"$ wants one column and there are {len(facts.columns)}", "select one, or use another mark")
+    if statement.row is None or project.module is None:
+        return
+    model = project.models.get(statement.row)
+    if model is None:
+        yield finding("dto-missing", f"there is no DTO {statement.row}", "correct `-- row:`, or name its module with --models")
+        return
+    for each in compare(facts.columns, model, known):
+        place = finding(each.rule, each.message, each.mend)
+        yield Finding(place.path, place.line, place.column, place.rule, place.message, place.mend, each.severity)
