@@ -331,6 +331,12 @@ class SchemaTooOld(StoreError):
     """
 
 
+class SchemaDiffers(StoreError):
+    """
+    The schema is not the one the queries were written for: `store check --db` names every difference.
+    """
+
+
 class StoreClosed(StoreError):
     """
     The store is not open: use it inside `with`, or call start() first. After a fork, open a new one in the child.

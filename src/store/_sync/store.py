@@ -93,8 +93,8 @@ class Store(Domains, Runner):
         """
         Return a store that connects when it is entered. Without settings they are read from the environment and `.env`.
 
-        With `check` every statement is held against the schema on entering; with `read_only` a standby will do and nothing can
-        be written. Raises SettingsError, which names the variable.
+        With `check` every statement is held against the schema and its contract on entering; with `read_only` a standby will
+        do and nothing can be written. Raises SettingsError, which names the variable.
         """
         return cls(settings or Settings.load(), check=check, read_only=read_only)
 
@@ -109,7 +109,8 @@ class Store(Domains, Runner):
         """
         Connect, look at server and schema, and open the pool.
 
-        Raises Unavailable, PermissionDenied, ServerTooOld, SchemaMissing or SchemaTooOld, which name the way out.
+        Raises Unavailable, PermissionDenied, ServerTooOld, SchemaMissing or SchemaTooOld, which name the way out; with `check`
+        SchemaDiffers, or DatabaseError for a query that PostgreSQL refuses.
         """
         if self._pool is not None:
             return
@@ -358,14 +359,22 @@ class Store(Domains, Runner):
             message = f"the schema is at {found} and {needed} is needed: run `store migrate up`"
             raise SchemaTooOld(message)
         if self._check:
-            for statement in queries.statements:
-                if statement.kind == "query":
-                    with (
-                        _failures.translated(statement.full_name),
-                        self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience),
-                    ):
-                        connection.execute(f"PREPARE held_against_schema AS {statement.text}".encode(), prepare=False)
-                        connection.execute("DEALLOCATE held_against_schema", prepare=False)
+            self._hold_to_contracts(connection)
+
+    def _hold_to_contracts(self, connection: psycopg.Connection[Any]) -> None:
+        from store.contract import probe  # and yoyo with it, which an application otherwise does without
+
+        asked = probe.probes(queries.statements)
+        with self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience):
+            # One transaction, or a pooler may give each statement another server.
+            with connection.transaction():
+                for each in asked:
+                    with _failures.translated(each.statement.full_name):
+                        connection.execute(each.prepare, prepare=False)
+                found = (connection.execute(probe.LOOK, prepare=False)).fetchall()
+                for each in asked:
+                    connection.execute(each.deallocate, prepare=False)
+        probe.compare(found, asked)
 
 
 class _ScopedStore(Runner):
