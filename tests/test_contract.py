@@ -219,6 +219,55 @@ def test_bad_sql_is_a_finding_at_its_place(team, described, sql, line, word):
     assert not (team / "contracts").exists()
 
 
+@pytest.mark.parametrize(
+    ("sql", "rule"),
+    [
+        ("-- name: q(a)^\nSELECT n.id FROM app.notes AS n WHERE n.owner_id = :a::bigint;\n", "one-row"),
+        ("-- name: q(a)$\nSELECT n.id, n.title FROM app.notes AS n WHERE n.id = :a::bigint;\n", "one-value"),
+        ("-- name: q(a)!\n-- null: a\nUPDATE app.notes AS n SET title = :a::text WHERE n.id = 1;\n", "null-parameter"),
+        ("-- name: q(a)^\n-- row: Nothing\nSELECT n.id FROM app.notes AS n WHERE n.id = :a::bigint;\n", "dto-missing"),
+        ("-- name: q(a)\nSELECT n.id FROM app.notes AS n WHERE n.title = :a::text;\n", "plan-scan"),
+        ("-- name: schema()\nSELECT 1 AS a;\n", None),
+    ],
+)
+def test_a_query_that_does_not_hold_what_its_header_says(team, described, sql, rule):
+    (team / "queries" / "notes.sql").write_text(sql, encoding="utf-8")
+    found = check.online(described, dataclasses.replace(project(team), module="notes_models"), is_scratch=True)
+
+    assert ([rule] if rule else []) == [each for each in rules(found) if not each.startswith("contract-")]
+
+
+def test_the_reserved_name_is_refused(team, described):
+    (team / "queries" / "notes.sql").rename(team / "queries" / "schema.sql")
+
+    assert (
+        ["query-file"] == rules(check.offline(project(team))) == rules(check.online(described, project(team), is_scratch=True))
+    )
+    if described.info.server_version >= WRITTEN_FROM:
+        assert ["query-file"] == rules(lock.lock(described, project(team)).findings)
+
+
+def test_nothing_is_written_when_one_query_is_refused(team, described):
+    if described.info.server_version < WRITTEN_FROM:
+        return
+    (team / "queries" / "more.sql").write_text("-- name: bad()\nSELECT nothing;\n", encoding="utf-8")
+    done = lock.lock(described, project(team))
+
+    assert ((), (), ["query-refused"]) == (done.written, done.deleted, rules(done.findings))
+    assert not (team / "contracts").exists()
+
+
+def test_a_refusal_points_at_the_word_in_the_file(team, described):
+    """
+    Behind a parameter too, which is shorter in what the server reads than in the file.
+    """
+    sql = "-- name: bad(a, bee)\nSELECT :a::text AS a, :bee::text AS b, nothing AS c;\n"
+    (team / "queries" / "notes.sql").write_text(sql, encoding="utf-8")
+    (found,) = [each for each in check.online(described, project(team), is_scratch=True) if each.rule == "query-refused"]
+
+    assert (2, sql.splitlines()[1].index("nothing") + 1) == (found.line, found.column)
+
+
 def test_contracts_that_are_edited_or_left_behind_are_found(team, described):
     made = locked(team, described)
     path = made.contract_of("notes")

@@ -14,8 +14,8 @@ from store.contract import schema, text
 from store.contract.database import WRITTEN_FROM, Connection
 from store.contract.derive import Derived, derive
 from store.contract.findings import Finding
-from store.contract.project import Project
-from store.errors import CannotAnalyse, ContractFileError
+from store.contract.project import Project, finding_of
+from store.errors import CannotAnalyse, ContractFileError, QueryFileError
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,10 @@ def lock(connection: Connection, project: Project) -> Locked:
             f"contracts are written from PostgreSQL 18 or newer and this is {version // 10000}: leave out --dsn, or use another"
         )
         raise CannotAnalyse(message)
-    derived = derive(connection, project)
+    try:
+        derived = derive(connection, project)
+    except QueryFileError as error:
+        return Locked(findings=(finding_of(error, project.queries, "query-file"),))
     if derived.undescribed:
         return Locked(findings=derived.undescribed)
     files = texts(project, derived)
