@@ -73,6 +73,7 @@ def test_what_goes_by_an_index_passes(app, tmp_path, sql, verdict):
         "SELECT n.id FROM app.notes AS n WHERE n.id % 2 = :a::bigint",
         "SELECT n.id FROM app.notes AS n WHERE n.at > :a::timestamptz",
         "SELECT n.id FROM app.notes AS n WHERE n.id IS NOT NULL",
+        "SELECT n.id FROM app.notes AS n WHERE lower(n.note) IS NOT NULL",
         "SELECT n.id FROM app.notes AS n WHERE :a::bigint IS NULL OR n.id = :a::bigint",
         "SELECT n.id FROM app.notes AS n ORDER BY n.note LIMIT 10",
         "SELECT o.id FROM app.owners AS o INNER JOIN app.notes AS n ON n.owner_id = o.id WHERE o.name = :a::text",

@@ -30,7 +30,7 @@ _SCANS = frozenset(
         "Tid Scan",
     }
 )
-_IS_NOT_NULL = re.compile(r"\(*[^()]+ IS NOT NULL\)*")
+_IS_NOT_NULL = re.compile(r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))* IS NOT NULL\)")
 _ALLOWED = re.compile(r"scan (?P<relation>[\w.\"]+), *(?P<reason>\S.*)")
 
 # Of a B-tree the first column must be bound, or all of it is read (18 may skip through it); the other kinds take any column.
@@ -205,7 +205,7 @@ def _arms(node: Plan, is_sought: Callable[[Plan], bool]) -> Iterator[Plan]:
 
 
 def _binds(condition: str, alias: str, leading: str | None) -> bool:
-    if not condition or _IS_NOT_NULL.fullmatch(condition):
-        return False
+    bound = _IS_NOT_NULL.sub("", condition).replace(" AND ", "").strip("() ")
     # VERBOSE writes every column with its alias.
-    return leading is None or bool(re.search(rf'(?<!\w)"?{re.escape(alias)}"?\."?{re.escape(leading)}(?!\w)', condition))
+    column = rf'(?<!\w)"?{re.escape(alias)}"?\."?{re.escape(leading)}(?!\w)' if leading is not None else ""
+    return bool(bound) and re.search(column, bound) is not None
