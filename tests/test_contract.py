@@ -356,6 +356,10 @@ def test_a_team_locks_and_checks_from_the_command_line(team):
     online = store("check", *options, "--db", "--pg", VERSION, "--json", cwd=team)
     (team / "notes_models.py").write_text(MODELS.replace("price: Decimal", "price: float"), encoding="utf-8")
     wrong = store("check", *options, "--format", "github", cwd=team)
+    (team / "notes_models.py").write_text(MODELS, encoding="utf-8")
+    stub = team / "queries" / "__init__.pyi"
+    stub.write_text(stub.read_text(encoding="utf-8").replace("id: int", "id: str"), encoding="utf-8")
+    untyped = store("check", *options, "--json", cwd=team)
     used = store("uses", "app.notes.title", "--sql", "queries", "--no-json", cwd=team)
     ran = store("sql", "get_note", "--sql", "queries", cwd=team)
 
@@ -364,6 +368,7 @@ def test_a_team_locks_and_checks_from_the_command_line(team):
     assert (fine.returncode, json.loads(fine.stdout)["findings"]) == (0, [])
     assert (online.returncode, json.loads(online.stdout)["findings"]) == (0, [])
     assert wrong.returncode == 9
+    assert (8, ["contract-stubs"]) == (untyped.returncode, [each["rule"] for each in json.loads(untyped.stdout)["findings"]])
     assert wrong.stdout.startswith("::error file=queries/notes.sql,line=6,col=1,title=dto-float::")
     assert ["writes", "reads", "reads"] == [line.split()[0] for line in used.stdout.splitlines()]
     assert ran.stdout.startswith("/* app:notes.get_note */ SELECT")

@@ -148,6 +148,16 @@ def test_the_command_works_from_the_wheel(bare, tmp_path):
     assert PROJECT["version"] in done.stdout
 
 
+def test_the_installed_queries_hold_their_contracts(bare, tmp_path):
+    """
+    `store check` finds SQL, DTOs, callers and contracts inside the package, and needs no server.
+    """
+    done = run(bare.with_name("store"), "check", "--no-json", cwd=tmp_path)
+
+    assert (0, "") == (done.returncode, done.stdout)
+    assert done.stderr == "store check: 0 errors, 0 warnings\n"
+
+
 def test_queries_and_migrations_are_found_in_the_wheel(bare, tmp_path):
     """
     Every statement loads in both colours, from inside the package.

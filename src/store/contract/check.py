@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from store._queries import Statement
-from store.contract import callers, digest, schema, text
+from store.contract import callers, digest, schema, stubs, text
 from store.contract.compare import compare
 from store.contract.database import WRITTEN_FROM, Connection
 from store.contract.derive import Derived, derive
@@ -44,8 +44,9 @@ def offline(project: Project) -> list[Finding]:
     except QueryFileError as error:
         return [finding_of(error, project.queries, "query-file")]
     written = _read(project)
-    found = [*written.findings, *_stale(project, statements, written)]
-    return sorted([*found, *_of_python(project, {name: each.facts for name, each in written.stanzas.items()}, written.schema)])
+    facts = {name: each.facts for name, each in written.stanzas.items()}
+    found = [*written.findings, *_stale(project, statements, written), *_stubs(project, facts, written.schema)]
+    return sorted([*found, *_of_python(project, facts, written.schema)])
 
 
 def online(connection: Connection, project: Project, *, is_scratch: bool) -> list[Finding]:
@@ -64,6 +65,7 @@ def online(connection: Connection, project: Project, *, is_scratch: bool) -> lis
     unknown = {f"{Path(each.path).stem}:{each.line}" for each in derived.undescribed}
     stale = [each for each in _stale(project, project.statements, written) if f"{each.path.stem}:{each.line}" not in unknown]
     found += [*stale, *_differing(project, derived, written, is_planned=is_planned)]
+    found += _stubs(project, facts, derived.schema)
     return sorted([*found, *_of_python(project, facts, derived.schema)])
 
 
@@ -122,6 +124,14 @@ def _moved(project: Project, written: _Written, broken: set[Path]) -> Iterator[F
             yield Finding(path, 1, 1, "contract-missing", "the contracts do not say of which migrations they are", _LOCK)
     elif written.schema.migrations != digest.of_migrations(project.migrations):
         yield Finding(path, 1, 1, "contract-migrations", "the migrations are not those the contracts were written from", _LOCK)
+
+
+def _stubs(project: Project, facts: Mapping[str, Facts | None], known: Schema | None) -> Iterator[Finding]:
+    path = stubs.path_of(project)
+    content = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    if content.startswith(stubs.HEAD) and known is not None and content != stubs.render(project, facts, known):
+        message = "the types are not those of the contracts"
+        yield Finding(path, 1, 1, "contract-stubs", message, "run `store lock --stubs`, with the same --models")
 
 
 def _differing(project: Project, derived: Derived, written: _Written, *, is_planned: bool) -> Iterator[Finding]:
