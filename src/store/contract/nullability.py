@@ -12,7 +12,7 @@ from store.contract import scope as names
 from store.contract.nodes import Node
 from store.contract.scope import Scope, expressions, key_of
 
-_SCHEMA_VALUE = 16  # SQLVALUEFUNCTION: current_schema, which may be none
+_SCHEMA_VALUE = 14  # SQLVALUEFUNCTION: current_schema, which may be none
 _IS_ARRAY, _IS_SCALAR = 6, 4
 _JSON_OBJECT, _JSON_ARRAY = 1, 2
 _ROLLUP_OF_ONE, _SETS = 1, 4
@@ -205,12 +205,11 @@ class Prover:
             return self.proven(node["args"][0], scope)
         if "json" in function.signature.partition("(")[2] and not function.name.startswith(("json", "to_json")):
             return False
-        is_allowed = function.name in allowed.FUNCTIONS or function.signature in allowed.SIGNATURES
+        is_allowed = function.name in allowed.FUNCTIONS or function.signature.replace('"', "") in allowed.SIGNATURES
         return is_allowed and self.every(node["args"], scope)
 
     def _operator(self, node: Node, scope: Scope) -> bool:
-        operator = scope.catalog.operators.get(node["opno"])
-        if operator is None or not operator.is_built_in or operator.name not in allowed.OPERATORS or node["opretset"]:
+        if not _is_allowed(node, scope):
             return False
         if node.tag == "OPEXPR":
             return self.every(node["args"], scope)
@@ -228,10 +227,8 @@ class Prover:
         test: Node | None = node["testexpr"]
         if kind not in {1, 2} or test is None or test.tag != "OPEXPR":  # ALL, ANY
             return False
-        operator = scope.catalog.operators.get(test["opno"])
         left = [one for one in test["args"] if not (_bare(one).tag == "PARAM" and _bare(one)["paramkind"] == 2)]
-        is_allowed = operator is not None and operator.is_built_in and operator.name in allowed.OPERATORS
-        return is_allowed and self.every(left, scope) and self.column(inner, 1)
+        return _is_allowed(test, scope) and self.every(left, scope) and self.column(inner, 1)
 
     # --- aggregates ----------------------------------------------------------------------------------------------
 
@@ -310,6 +307,17 @@ def _is_one_row(scope: Scope) -> bool:
     tree: Node = query["jointree"]
     is_bare = not tree["fromlist"] and tree["quals"] is None and query["commandType"] == names.SELECT
     return not query["groupClause"] and not query["groupingSets"] and bool(query["hasAggs"] or is_bare)
+
+
+def _is_allowed(node: Node, scope: Scope) -> bool:
+    """
+    Whether an operator makes no NULL of values.
+    """
+    operator = scope.catalog.operators.get(node["opno"])
+    function = scope.catalog.functions.get(node["opfuncid"])
+    if operator is None or not operator.is_built_in or node["opretset"]:
+        return False
+    return operator.name in allowed.OPERATORS or (function is not None and function.name in allowed.MATCHES)
 
 
 def _is_set(node: Node) -> bool:

@@ -17,6 +17,7 @@ RELATION, SUBQUERY, JOIN, FUNCTION, VALUES, CTE, GROUP = 0, 1, 2, 3, 5, 6, 9
 INNER, LEFT, FULL, RIGHT = 0, 1, 2, 3
 UNION, INTERSECT, EXCEPT = 1, 2, 3
 NOT_MATCHED_BY_SOURCE = 1
+ALL, ANY = 1, 2
 CASTS = frozenset({"RELABELTYPE", "COERCEVIAIO", "COLLATEEXPR", "COERCETODOMAIN", "ARRAYCOERCEEXPR", "CONVERTROWTYPEEXPR"})
 STRICT = frozenset({"FUNCEXPR", "OPEXPR", "SCALARARRAYOPEXPR"})
 
@@ -119,6 +120,8 @@ class Scope:
             yield from self._strict(condition["arg"])
         elif condition.tag == "SCALARARRAYOPEXPR" and not condition["useOr"]:
             yield from self._strict(condition["args"][1])  # ALL of an empty array is true whatever stands on the left
+        elif condition.tag == "SUBLINK" and condition["subLinkType"] == ANY and condition["testexpr"] is not None:
+            yield from self._strict(condition["testexpr"])
         else:
             yield from self._strict(condition)
 
