@@ -7,15 +7,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from store.contract import allowed
+from store.contract import aggregates, allowed
 from store.contract import scope as names
 from store.contract.nodes import Node
 from store.contract.scope import Scope, expressions, key_of
 
-_SCHEMA_VALUE = 16  # SQLVALUEFUNCTION: current_schema, which may be none
+_SCHEMA_VALUE = 14  # SQLVALUEFUNCTION: current_schema, which may be none
 _IS_ARRAY, _IS_SCALAR = 6, 4
 _JSON_OBJECT, _JSON_ARRAY = 1, 2
-_ROLLUP_OF_ONE, _SETS = 1, 4
 
 _NEVER_NULL = frozenset(
     ["ARRAYEXPR", "BOOLEANTEST", "DISTINCTEXPR", "GROUPINGFUNC", "MERGESUPPORTFUNC", "NEXTVALUEEXPR", "NULLTEST", "ROWEXPR"]
@@ -30,7 +29,7 @@ class Prover:
     def __init__(self) -> None:
         self._assumed: set[tuple[int, int]] = set()
         self._rules: dict[str, Callable[[Node, Scope], bool]] = {
-            "AGGREF": self._aggregate,
+            "AGGREF": lambda node, scope: aggregates.is_never_null(node, scope, self.every),
             "CASEEXPR": self._case,
             "COALESCEEXPR": self._any,
             "CONST": lambda node, _: node["constisnull"] is False,
@@ -45,7 +44,7 @@ class Prover:
             "SQLVALUEFUNCTION": lambda node, _: node["op"] != _SCHEMA_VALUE,
             "SUBLINK": self._sublink,
             "VAR": self._var,
-            "WINDOWFUNC": self._window,
+            "WINDOWFUNC": lambda node, scope: aggregates.is_never_null_over_window(node, scope, self.every),
         }
         self._entries: dict[int, Callable[[Node, Node, Scope], bool]] = {
             names.RELATION: self._of_rows,
@@ -72,7 +71,7 @@ class Prover:
         """
         Whether the expression is never NULL in a row of the query's answer.
         """
-        if not isinstance(node, Node) or (scope.query["groupingSets"] and node in nulled(scope)):
+        if not isinstance(node, Node) or (scope.query["groupingSets"] and node in scope.nulled):
             return False
         if node.tag in _NEVER_NULL:
             return True
@@ -117,7 +116,7 @@ class Prover:
         if key_of(own) in here.known:
             return True
         entry = here.entry(var["varno"])
-        is_filled_up = var["varnullingrels"] or (here.query["groupingSets"] and own in nulled(here))
+        is_filled_up = var["varnullingrels"] or (here.query["groupingSets"] and own in here.nulled)
         if is_filled_up or not _is_there(own, entry, here):
             return False
         rule = self._entries.get(entry["rtekind"])
@@ -205,12 +204,11 @@ class Prover:
             return self.proven(node["args"][0], scope)
         if "json" in function.signature.partition("(")[2] and not function.name.startswith(("json", "to_json")):
             return False
-        is_allowed = function.name in allowed.FUNCTIONS or function.signature in allowed.SIGNATURES
+        is_allowed = function.name in allowed.FUNCTIONS or function.signature.replace('"', "") in allowed.SIGNATURES
         return is_allowed and self.every(node["args"], scope)
 
     def _operator(self, node: Node, scope: Scope) -> bool:
-        operator = scope.catalog.operators.get(node["opno"])
-        if operator is None or not operator.is_built_in or operator.name not in allowed.OPERATORS or node["opretset"]:
+        if not _is_allowed(node, scope):
             return False
         if node.tag == "OPEXPR":
             return self.every(node["args"], scope)
@@ -228,62 +226,8 @@ class Prover:
         test: Node | None = node["testexpr"]
         if kind not in {1, 2} or test is None or test.tag != "OPEXPR":  # ALL, ANY
             return False
-        operator = scope.catalog.operators.get(test["opno"])
         left = [one for one in test["args"] if not (_bare(one).tag == "PARAM" and _bare(one)["paramkind"] == 2)]
-        is_allowed = operator is not None and operator.is_built_in and operator.name in allowed.OPERATORS
-        return is_allowed and self.every(left, scope) and self.column(inner, 1)
-
-    # --- aggregates ----------------------------------------------------------------------------------------------
-
-    def _aggregate(self, node: Node, scope: Scope) -> bool:
-        level = scope.up(node["agglevelsup"] or 0)
-        function = scope.catalog.functions.get(node["aggfnoid"])
-        if level is None or function is None or not function.is_built_in:
-            return False
-        if function.name in allowed.COUNTS:
-            return True
-        has_rows = level.query["groupClause"] and not level.query["groupingSets"] and node["aggfilter"] is None
-        if not has_rows or level is not scope:
-            return False
-        arguments = [one["expr"] for one in node.many("args") if not one["resjunk"]]
-        return function.name in allowed.COLLECTORS or (function.name in allowed.FOLDS and self.every(arguments[:1], scope))
-
-    def _window(self, node: Node, scope: Scope) -> bool:
-        function = scope.catalog.functions.get(node["winfnoid"])
-        if function is None or not function.is_built_in:
-            return False
-        name, arguments = function.name, node.many("args")
-        if name in allowed.WINDOWS or name in allowed.COUNTS:
-            return True
-        if name in {"lag", "lead"}:
-            return len(arguments) == 3 and self.every(arguments, scope)
-        if name == "ntile":
-            return self.every(arguments, scope)
-        frame = next((one["frameOptions"] for one in scope.query["windowClause"] if one["winref"] == node["winref"]), 1)
-        if frame & 1 or node["aggfilter"] is not None:  # a frame of one's own may be empty; the usual one holds the row
-            return False
-        is_value = name in allowed.FOLDS or name in allowed.ENDS
-        return name in allowed.COLLECTORS or (is_value and self.every(arguments[:1], scope))
-
-
-def nulled(scope: Scope) -> list[Node]:
-    """
-    Return what GROUPING SETS fills up with NULL, where the tree does not say so itself: before 18.
-    """
-    if scope.query["hasGroupRTE"]:
-        return []
-    kept = set[int].union(set(), *(_in_each_set(one) for one in scope.query["groupingSets"]))
-    grouped = {one["tleSortGroupRef"] for one in scope.query.many("groupClause")} - kept
-    return [one["expr"] for one in scope.query["targetList"] if one["ressortgroupref"] in grouped]
-
-
-def _in_each_set(node: Node) -> set[int]:
-    content: list[Any] = node.many("content")
-    if node["kind"] == _ROLLUP_OF_ONE:
-        return set(content)
-    if node["kind"] == _SETS and content:
-        return set[int].intersection(*(_in_each_set(one) for one in content))
-    return set()
+        return _is_allowed(test, scope) and self.every(left, scope) and self.column(inner, 1)
 
 
 def _is_there(var: Node, entry: Node, scope: Scope) -> bool:
@@ -310,6 +254,17 @@ def _is_one_row(scope: Scope) -> bool:
     tree: Node = query["jointree"]
     is_bare = not tree["fromlist"] and tree["quals"] is None and query["commandType"] == names.SELECT
     return not query["groupClause"] and not query["groupingSets"] and bool(query["hasAggs"] or is_bare)
+
+
+def _is_allowed(node: Node, scope: Scope) -> bool:
+    """
+    Whether an operator makes no NULL of values.
+    """
+    operator = scope.catalog.operators.get(node["opno"])
+    function = scope.catalog.functions.get(node["opfuncid"])
+    if operator is None or not operator.is_built_in or node["opretset"]:
+        return False
+    return operator.name in allowed.OPERATORS or (function is not None and function.name in allowed.MATCHES)
 
 
 def _is_set(node: Node) -> bool:

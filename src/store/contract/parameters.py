@@ -25,11 +25,14 @@ class Use(Enum):
 
 def required(scope: Scope, count: int) -> tuple[bool, ...]:
     """
-    Return for $1, $2, ... whether it is required: demanded somewhere, or used as a filter and for nothing else.
+    Return for $1, $2, ... whether it is required: demanded somewhere, a filter of the whole, or a filter and nothing else.
     """
     uses: dict[int, set[Use]] = {}
     for number, use in _Walker().statement(scope, shown=True):
         uses.setdefault(number, set()).add(use)
+    for number in range(1, count + 1):
+        if ("$", number) in scope.known and not scope.query["hasModifyingCTE"]:  # without it there is no row at all
+            uses[number] = {Use.FILTER}
     found = (uses.get(number, set[Use]()) for number in range(1, count + 1))
     return tuple(Use.DEMANDED in one or one == {Use.FILTER} for one in found)
 
@@ -69,6 +72,8 @@ class _Walker:
             yield from self.statement(scope.inside(entry["subquery"]), shown=False)
         for one in entry.many("functions"):  # a strict function that returns a set returns none
             is_alone = len(entry["functions"]) == 1 and self._is_strict_set(one["funcexpr"], scope)
+            if len(entry["functions"]) == 1 and not one["funcexpr"]["funcretset"]:
+                continue  # one value: it counts where it is used
             for argument in one["funcexpr"].many("args"):
                 yield from self._value(argument, scope, Use.FILTER if is_alone else Use.OTHER)
         for field in ("tablefunc", "tablesample", "securityQuals"):
@@ -145,12 +150,17 @@ class _Walker:
             expressions: list[Node] = entry["joinaliasvars" if entry["rtekind"] == names.JOIN else "groupexprs"]
             yield from self._value(expressions[number - 1], here, use)
         elif entry["rtekind"] == names.FUNCTION:
-            stored: list[Node] = entry["functions"][number - 1 : number] if use is Use.DEMANDED else []
-            for one in stored:
-                yield from self._below(one["funcexpr"], here, use)  # an array that is NULL stands for a row of NULL
+            yield from self._of_function(entry, number, here, use)
         elif entry["rtekind"] != names.RELATION and (source := here.source(entry)) is not None:
             for arm in source.arms():
                 yield from self._value(arm.output(number), arm, use)
+
+    def _of_function(self, entry: Node, number: int, scope: Scope, use: Use) -> Iterator[tuple[int, Use]]:
+        functions: list[Node] = entry["functions"]
+        if len(functions) == 1 and not functions[0]["funcexpr"]["funcretset"]:
+            yield from self._value(functions[0]["funcexpr"], scope, use)
+        elif use is Use.DEMANDED and number <= len(functions):  # an array that is NULL stands for rows of NULL
+            yield from self._below(functions[number - 1]["funcexpr"], scope, use)
 
     @staticmethod
     def _is_strict_set(call: Node, scope: Scope) -> bool:

@@ -17,6 +17,8 @@ RELATION, SUBQUERY, JOIN, FUNCTION, VALUES, CTE, GROUP = 0, 1, 2, 3, 5, 6, 9
 INNER, LEFT, FULL, RIGHT = 0, 1, 2, 3
 UNION, INTERSECT, EXCEPT = 1, 2, 3
 NOT_MATCHED_BY_SOURCE = 1
+_SIMPLE, _SETS = 1, 4
+ALL, ANY = 1, 2
 CASTS = frozenset({"RELABELTYPE", "COERCEVIAIO", "COLLATEEXPR", "COERCETODOMAIN", "ARRAYCOERCEEXPR", "CONVERTROWTYPEEXPR"})
 STRICT = frozenset({"FUNCEXPR", "OPEXPR", "SCALARARRAYOPEXPR"})
 
@@ -95,6 +97,17 @@ class Scope:
         return bool((query["hasAggs"] or query["havingQual"]) and not query["groupClause"]) or bool(query["groupingSets"])
 
     @cached_property
+    def nulled(self) -> list[Node]:
+        """
+        What GROUPING SETS fills up with NULL, where the tree does not say so itself: before 18.
+        """
+        if self.query["hasGroupRTE"]:
+            return []
+        kept = set[int].union(set(), *(_in_each_set(one) for one in self.query.many("groupingSets")))
+        grouped = {one["tleSortGroupRef"] for one in self.query.many("groupClause")} - kept
+        return [one["expr"] for one in self.query.many("targetList") if one["ressortgroupref"] in grouped]
+
+    @cached_property
     def known(self) -> frozenset[Hashable]:
         """
         What its conditions let through only when it is not NULL, as `key_of` calls it.
@@ -119,6 +132,8 @@ class Scope:
             yield from self._strict(condition["arg"])
         elif condition.tag == "SCALARARRAYOPEXPR" and not condition["useOr"]:
             yield from self._strict(condition["args"][1])  # ALL of an empty array is true whatever stands on the left
+        elif condition.tag == "SUBLINK" and condition["subLinkType"] == ANY and condition["testexpr"] is not None:
+            yield from self._strict(condition["testexpr"])
         else:
             yield from self._strict(condition)
 
@@ -175,6 +190,18 @@ def expressions(node: Node) -> Iterator[Node]:
     for child in node.children:
         if child.tag != "QUERY":
             yield from expressions(child)
+
+
+def _in_each_set(node: Node) -> set[int]:
+    """
+    Return the grouped columns that no set of this clause leaves out.
+    """
+    content = node.many("content")
+    if node["kind"] == _SIMPLE:
+        return set(content)
+    if node["kind"] == _SETS and content:
+        return set[int].intersection(*(_in_each_set(one) for one in content))
+    return set()
 
 
 def _leaves(tree: Node) -> Iterator[int]:
