@@ -69,7 +69,7 @@ GRANT SELECT ON store.cart_items TO store_readonly;
 
 GRANT
     SELECT,
-    INSERT (product_id, kind, quantity, on_hand_after, order_id, reason, actor)
+    INSERT (product_id, kind, quantity, on_hand_after, order_id, reason, actor, created_at)
 ON store.stock_movements TO store_app;
 GRANT
     SELECT,
@@ -103,7 +103,7 @@ GRANT SELECT ON store.order_items, store.order_events, store.order_transitions T
 
 GRANT
     SELECT,
-    INSERT (order_id, payment_no, provider, provider_ref, currency, authorized, captured, refunded),
+    INSERT (order_id, payment_no, provider, provider_ref, currency, authorized, captured, refunded, created_at),
     UPDATE (authorized, captured, refunded, updated_at)
 ON store.payments TO store_app;
 GRANT SELECT, INSERT ON store.payment_events TO store_app;
@@ -132,5 +132,15 @@ GRANT SELECT ON store.addresses TO store_readonly;
 -- imports
 
 GRANT SELECT, INSERT, DELETE ON store.product_imports TO store_app;
+GRANT
+    SELECT,
+    INSERT (import_id, line, invoice, is_cancellation, customer, placed_at, sku, name, quantity, unit_price),
+    UPDATE (verdict, line_no, turn),
+    DELETE
+ON store.order_imports TO store_app;
+GRANT SELECT, INSERT ON store.imported_orders, store.imported_cancellations TO store_app;
+GRANT SELECT ON store.imported_orders, store.imported_cancellations TO store_readonly;
+-- An order without a cart draws its id from where carts do.
+GRANT USAGE ON SEQUENCE store.carts_id_seq TO store_app;
 
 COMMIT;

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from store import embedded
+from tests.faults import faults
 
 MIGRATIONS = sorted(
     path.stem
@@ -186,7 +187,8 @@ def test_demo_runs_twice_and_takes_itself_back(empty_dsn, tmp_path):
     (tmp_path / ".env").write_text(f"DATABASE_URL={empty_dsn}\n", encoding="utf-8")
     first = store("demo", cwd=tmp_path)
     again = store("demo", cwd=tmp_path)
-    removed = store("demo", "--remove", cwd=tmp_path)
+    elsewhere = {"STORE_MIGRATE_URL": "postgresql://nobody@127.0.0.1:1/none"}  # of another server than --dsn names
+    removed = store("demo", "--dsn", empty_dsn, "--remove", cwd=tmp_path, **elsewhere)
     missing = store("demo", "--remove", cwd=tmp_path)
 
     assert (0, 0, 0, 1) == (first.returncode, again.returncode, removed.returncode, missing.returncode), first.stderr
@@ -195,6 +197,52 @@ def test_demo_runs_twice_and_takes_itself_back(empty_dsn, tmp_path):
     assert "inventory_reserved_within_on_hand" in first.stdout
     assert "10,000 as they were" in again.stdout
     assert "removed 10000 products and 2 users" in removed.stdout
+
+
+def receipt(done):
+    """
+    Return what the demonstration says of its order.
+    """
+    lines = done.stdout.splitlines()
+    start = next(at for at, line in enumerate(lines) if line.startswith("6. An order"))
+    end = next(at for at, line in enumerate(lines) if line.startswith("7. "))
+    return lines[start + 1 : end]
+
+
+def test_demo_sells_once(dsn, connect_admin, tmp_path):
+    """
+    As the application's role: the cart becomes a paid order with its receipt, again it is that order, and the books are right.
+    """
+    owner = dsn.replace("store_app", "store_migrator")
+    (tmp_path / ".env").write_text(f"DATABASE_URL={dsn}\nSTORE_MIGRATE_URL={owner}\n", encoding="utf-8")
+    first = store("demo", cwd=tmp_path)
+    again = store("demo", cwd=tmp_path)
+
+    assert (0, 0) == (first.returncode, again.returncode), first.stderr + again.stderr
+    assert receipt(first) == receipt(again)
+    number, status, total, units = connect_admin.execute(
+        "SELECT o.number, o.status, o.total::text, (SELECT sum(i.quantity) FROM store.order_items AS i) FROM store.orders AS o"
+    ).fetchone()
+    assert ("paid", 6) == (status, units)
+    assert f"order {number}" in receipt(first)[0]
+    assert any("paid" in line and total in line for line in receipt(first))
+    assert f"payment 1 by demo: captured, {total} EUR" in receipt(first)[-1]
+    assert {} == faults(connect_admin)
+
+    (tmp_path / ".env").write_text(f"DATABASE_URL={dsn}\n", encoding="utf-8")
+    refused = store("demo", "--remove", cwd=tmp_path)
+    assert (1, True, True) == (
+        refused.returncode,
+        "STORE_MIGRATE_URL" in refused.stderr,
+        "nothing was removed" in refused.stderr,
+    )
+    assert (10_000,) == connect_admin.execute("SELECT count(*) FROM store.products").fetchone()
+
+    (tmp_path / ".env").write_text(f"DATABASE_URL={dsn}\nSTORE_MIGRATE_URL={owner}\n", encoding="utf-8")
+    removed = store("demo", "--remove", cwd=tmp_path)
+    assert (0, True) == (removed.returncode, "removed 10000 products and 2 users" in removed.stdout), removed.stderr
+    for table in ("products", "users", "carts", "orders", "order_items", "payments", "outbox", "stock_movements"):
+        assert (0,) == connect_admin.execute(f"SELECT count(*) FROM store.{table}").fetchone()
 
 
 def test_demo_leaves_other_peoples_rows_alone(dsn, connect_admin, tmp_path):

@@ -97,6 +97,46 @@ def test_export_reports(store: Callable[..., Result], tmp_path: Path) -> None:
     assert (0, 1, "out.csv") == (result.exit_code, json.loads(result.stdout)["rows"], json.loads(result.stdout)["target"])
 
 
+INVOICES = """InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country
+1,71053,Lamp,2000,2010-12-01 08:26:00,2.55,17850.0,UK
+1,POST,Postage,1,2010-12-01 08:26:00,9,17850.0,UK
+C2,71053,Lamp,-1,2010-12-01 09:00:00,2.55,17850.0,UK
+"""
+
+
+def test_orders(store: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text(INVOICES)
+    result = store("import", "orders", "in.csv", "--format", "online-retail", "--dry-run", "--no-json")
+
+    assert 3 == result.exit_code, result.output
+    for words in (
+        "3 rows in ", "1 orders, 1 products and 1 cancellations new; 0 lines were known", "dry run: nothing was stored",
+        "sold              5,100.00 in the file,         5,100.00 in the books, EUR",
+        "refunded              2.55 in the file,             2.55 in the books",
+        "1 rows refused, with the reasons in in.csv.rejects.csv", "columns not read: Country",
+    ):  # fmt: skip
+        assert words in result.stdout
+    report = json.loads(store("import", "orders", "-", "--rejects", "-", given=INVOICES).stdout)
+
+    assert (3, 2, 1, "5100.00", "5100.00", "2.55", "2.55", None) == (
+        report["rows"], report["inserted"], report["rejected"], report["sold_in_file"], report["sold_stored"],
+        report["refunded_in_file"], report["refunded_stored"], report["rejects"],
+    )  # fmt: skip
+    result = store("import", "orders", "in.csv", "--no-json")
+
+    assert 3 == result.exit_code
+    assert "0 orders, 0 products and 0 cancellations new; 2 lines were known" in result.stdout
+    (tmp_path / "in.csv").write_text("".join(INVOICES.splitlines(keepends=True)[:2]))
+    assert 0 == store("import", "orders", "in.csv").exit_code
+
+
+def test_a_format_that_nobody_knows(store: Callable[..., Result]) -> None:
+    result = store("import", "orders", "in.csv", "--format", "xml")
+
+    assert 2 == result.exit_code
+    assert "online-retail" in result.stderr
+
+
 def test_a_column_may_have_an_equals_sign_in_its_name(store: Callable[..., Result], tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("a=b,name,price\nA-1,Lamp,1\n")
 

@@ -38,7 +38,7 @@ def statement(tmp_path, sql: str, marks: str = "") -> Statement:
 
 def judged(app: Connection, one: Statement) -> tuple[tuple[str, ...], list[str]]:
     found = plans.accesses(plans.explain(app, one), plans.indexes(app))
-    return plans.verdicts(one, found), [each.rule for each in plans.grade(one, found)]
+    return plans.verdicts(one, found), [each.rule for each in plans.grade(one, {one: found})]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_explaining_leaves_no_setting_behind(app, tmp_path):
 
 
 def test_the_store_itself_passes(connect_admin):
-    found = {one.full_name: judged(connect_admin, one)[1] for one in queries.statements if one.kind == "query"}
+    found = {one.title: judged(connect_admin, one)[1] for one in queries.texts if one.kind == "query"}
 
     assert {} == {name: rules for name, rules in found.items() if rules}
     assert len(found) > 40

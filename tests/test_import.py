@@ -27,6 +27,7 @@ from store._sync.queries import queries
 from store.errors import Conflict, InvalidInput, NotFound, OutOfStock, PermissionDenied, StoreError
 from tests import samples
 from tests.databases import Connection
+from tests.faults import faults
 
 RETAIL = "online-retail-2010-12.csv.xz"
 RETAIL_MAP = {"StockCode": "sku", "Description": "name", "UnitPrice": "price"}
@@ -178,6 +179,24 @@ def test_a_new_product_needs_a_name_and_a_price(shop: Store, rejects: Path, head
     )
     with pytest.raises(NotFound):
         shop.catalog.get_by_sku("N-1")
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_what_is_held_no_more_stops_no_import(shop: Store, connect_admin: Connection, rejects: Path, dry_run: bool) -> None:
+    """
+    Of two holds one is over: stock may be set down to the other, and not below it.
+    """
+    load(shop, ALL)
+    lamp = shop.catalog.get_by_sku("A-1")
+    live, over = shop.carts.create_guest().id, shop.carts.create_guest().id
+    for cart in (live, over):
+        shop.inventory.reserve(cart, lines=[(lamp.id, 2)])
+    connect_admin.execute("UPDATE store.reservations SET expires_at = now() - interval '1 s' WHERE cart_id = %s", (over,))
+
+    assert load(shop, "sku,on_hand\nA-1,2\n", rejects=rejects, dry_run=dry_run).rejected == 0
+    assert load(shop, "sku,on_hand\nA-1,1\n", rejects=rejects, dry_run=dry_run).rejected == 1
+    assert shop.inventory.get(lamp.id).on_hand == (5 if dry_run else 2)
+    assert faults(connect_admin) == {}
 
 
 def test_stock_below_what_is_reserved_is_refused(shop: Store, connect_admin: Connection, rejects: Path) -> None:

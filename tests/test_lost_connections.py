@@ -18,7 +18,7 @@ from psycopg.conninfo import make_conninfo
 
 from store import Store
 from store.errors import CommitUnknown, StoreError, Unavailable
-from tests.both import both, colours, within
+from tests.both import both, colours, lasting
 from tests.databases import Connection, TestServer
 from tests.samples import product, settings
 from tests.wire import proxy
@@ -52,7 +52,7 @@ def test_stopped_backend_is_bounded(dsn: str, server: TestServer, connect_admin:
         shop.users()
         row = connect_admin.execute(find).fetchone()
         assert row is not None
-        with stopped(row[0]), within(5, at_least=1), pytest.raises(Unavailable):
+        with stopped(row[0]), lasting(1), pytest.raises(Unavailable):
             shop.users()
 
         assert shop.users() == 0
@@ -73,7 +73,7 @@ def test_stopped_backend_is_bounded_on_an_idle_connection(
         time.sleep(0.7)
         row = connect_admin.execute(find).fetchone()
         assert row is not None
-        with stopped(row[0]), within(8, at_least=1):
+        with stopped(row[0]), lasting(1):
             assert shop.users() == 0
 
 
@@ -116,7 +116,7 @@ def test_stopped_backend_in_commit_is_unknown(dsn: str, server: TestServer, colo
     if server.embedded is None:
         pytest.fail("this test stops a backend: run it without STORE_TEST_DSN")
     with ExitStack() as stops, both(colour, settings(dsn, statement_timeout_ms=500)) as shop:
-        with within(5, at_least=1), pytest.raises(CommitUnknown):
+        with lasting(1), pytest.raises(CommitUnknown):
             shop.create("ada", lambda pid: stops.enter_context(stopped(pid)))
         stops.close()
 

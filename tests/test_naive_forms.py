@@ -250,3 +250,68 @@ def test_stock_changes_stay_heap_only(shop: Store, admin_dsn: str, connect_admin
     assert hot() == 50
     connect_admin.execute("CREATE INDEX naive ON store.inventory (product_id) WHERE on_hand > reserved")
     assert hot() == 0
+
+
+NAIVE_HOLD = """
+    WITH cart AS (SELECT id FROM store.carts WHERE id = %(cart)s FOR NO KEY UPDATE)
+    SELECT
+        (SELECT count(*) FROM cart INNER JOIN store.cart_items AS ci ON ci.cart_id = cart.id),
+        (SELECT count(*) FROM cart INNER JOIN store.reservations AS r ON r.cart_id = cart.id)
+"""
+
+
+def test_a_hold_sees_lines_and_holds_that_were_made_while_it_waited(
+    shop: Store, connect_admin: Connection, connect_as: Callable[[str], Connection]
+) -> None:
+    """
+    One statement that locks a cart and reads its lines and holds reads them as they were before it waited: it would leave a line
+    out, and take the cart's own hold for somebody else's. Ours notices, and looks again.
+    """
+    lamp, other = shop.catalog.create_many([product("A"), product("B")])
+    app = connect_as("store_app")
+    app.execute("SET lock_timeout = '10s'")
+    for is_naive in (True, False):
+        cart = shop.carts.create_guest().id
+        shop.carts.add_item(cart, product_id=lamp.id, quantity=10)
+        is_changed, go_on = threading.Event(), threading.Event()
+
+        def change(cart: int = cart, is_changed: threading.Event = is_changed, go_on: threading.Event = go_on) -> None:
+            with shop.transaction() as tx:
+                tx.inventory.reserve(cart, lines=[(lamp.id, 8)])
+                tx.carts.add_item(cart, product_id=other.id)
+                is_changed.set()
+                go_on.wait(10)
+
+        changing = threading.Thread(target=change)
+        changing.start()
+        is_changed.wait(10)
+
+        def finish(changing: threading.Thread = changing, go_on: threading.Event = go_on) -> None:
+            go_on.set()
+            changing.join(10)
+
+        if is_naive:
+            (row,) = beside(connect_admin, lambda: app.execute(NAIVE_HOLD, {"cart": cart}).fetchone(), finish)  # noqa: B023  # called at once, before the loop goes on
+            assert row == (1, 0)
+            shop.inventory.release(cart)
+        else:
+            (held,) = beside(connect_admin, lambda: shop.inventory.reserve(cart), finish)  # noqa: B023  # called at once, before the loop goes on
+            assert [(hold.product_id, hold.quantity) for hold in held] == [(lamp.id, 10), (other.id, 1)]
+    assert faults(connect_admin) == {}
+
+
+@pytest.mark.parametrize("amount", ["NaN", "Infinity"])
+def test_not_negative_is_no_bound(shop: Store, connect_admin: Connection, amount: str) -> None:
+    """
+    NaN is greater than every number and so is Infinity: a price that only must not be negative may be either, and the sum of all
+    prices then is. An upper bound keeps both out.
+    """
+    lamp = shop.catalog.create(product("A"))
+    connect_admin.execute("CREATE TABLE naive (price numeric CHECK (price >= 0))")
+    connect_admin.execute("INSERT INTO naive (price) VALUES (1), (%s)", (amount,))
+    total = connect_admin.execute("SELECT sum(price)::text FROM naive").fetchone()
+    with pytest.raises(CheckViolation, match="amount_in_range"):
+        connect_admin.execute("UPDATE store.products SET price = %s::numeric", (amount,))
+
+    assert total == (amount,)
+    assert shop.catalog.get(lamp.id) == lamp

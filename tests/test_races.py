@@ -283,12 +283,10 @@ def test_cart_insert_during_stock_lock(shop: Store, connect_admin: Connection) -
     with connect_admin.transaction():
         connect_admin.execute("SELECT FROM store.inventory FOR UPDATE")
         connect_admin.execute("UPDATE store.inventory SET on_hand = on_hand - 1")
-        started = time.monotonic()
-        shop.carts.add_item(cart.id, product_id=lamp.id)
+        shop.carts.add_item(cart.id, product_id=lamp.id)  # LockTimeout if it waited
 
         assert lines(shop, cart.id) == {lamp.id: 1}
         assert shop.catalog.get(lamp.id).inventory_count == 10
-        assert time.monotonic() - started < 1
     with connect_admin.transaction():
         connect_admin.execute("SELECT FROM store.products FOR NO KEY UPDATE")
 

@@ -17,9 +17,10 @@ import pytest
 
 from store import AsyncStore, Product, Store
 from store.errors import OutOfStock, StoreError
+from store.sweep import sweep
 from tests.databases import Connection
 from tests.faults import faults
-from tests.samples import product, settings
+from tests.samples import product, settings, user
 
 ROUNDS = [pytest.param(2, id="short"), pytest.param(20, id="long", marks=pytest.mark.long)]
 
@@ -140,8 +141,6 @@ def test_deleting_users_beside_their_holds(dsn: str, connect_admin: Connection) 
     """
     A user is deleted while their cart takes a hold: either nothing of both is left, or the deletion is refused and works later.
     """
-    from tests.samples import user
-
     with open_shop(dsn) as shop:
         lamp = shop.catalog.create(product(on_hand=50))
         for number in range(8):
@@ -334,3 +333,117 @@ def test_cancelling_beside_paying(dsn: str, connect_admin: Connection) -> None:
 
             assert outcome in ({"done": 1, "PaymentOutstanding": 1}, {"done": 1, "IllegalTransition": 1})
         assert faults(connect_admin) == {}
+
+
+@pytest.mark.parametrize("rounds", [pytest.param(6, id="short"), pytest.param(60, id="long", marks=pytest.mark.long)])
+def test_merging_beside_adding_holding_and_placing(dsn: str, connect_admin: Connection, rounds: int) -> None:
+    """
+    While a guest's cart moves into a user's, both get units, the guest's is to be held and the user's is placed: what was
+    acknowledged is in the order or in the cart that is open then, and nowhere twice.
+    """
+    with open_shop(dsn) as shop:
+        lamp = shop.catalog.create(product(on_hand=100_000))
+        for number in range(rounds):
+            ada = shop.users.create(user(f"ada{number}"))
+            (guest,) = carts_with(shop, 1, lamp)
+            secret = shop.carts.get(guest).public_id
+            shop.inventory.reserve(guest)
+            mine = shop.carts.get_or_create(user_id=ada.id).id
+            shop.carts.add_item(mine, product_id=lamp.id)
+            added: list[int] = []
+
+            def add(cart: int, quantity: int, added: list[int] = added) -> None:
+                shop.carts.add_item(cart, product_id=lamp.id, quantity=quantity)
+                added.append(quantity)
+
+            outcome = at_once(
+                [
+                    partial(shop.carts.merge, secret, user_id=ada.id),
+                    *(partial(add, cart, quantity) for cart in (guest, mine) for quantity in (10, 100)),
+                    partial(shop.inventory.reserve, guest),
+                    partial(shop.inventory.reserve, mine),
+                    partial(shop.orders.place, mine),
+                ]
+            )
+            carts = [shop.carts.get(mine), shop.carts.get_or_create(user_id=ada.id)]
+            held = {cart.id: sum(line.quantity for line in cart.lines) for cart in carts}
+
+            assert set(outcome) <= {"done", "CartClosed"}
+            assert shop.carts.get(guest).lines == ()
+            assert sum(held.values()) == 2 + sum(added)
+        assert faults(connect_admin) == {}
+
+
+async def test_merging_beside_adding_in_tasks(dsn: str, connect_admin: Connection) -> None:
+    async with AsyncStore.open(settings(dsn, pool_size=8, pool_timeout=30.0, pool_max_waiting=1000)) as shop:
+        lamp = await shop.catalog.create(product(on_hand=1000))
+        for number in range(5):
+            ada = await shop.users.create(user(f"ada{number}"))
+            guest = await shop.carts.create_guest()
+            adding = [shop.carts.add_item(guest.id, product_id=lamp.id) for _ in range(10)]
+            merging = shop.carts.merge(guest.public_id, user_id=ada.id)
+            outcome = await gathered([*adding[:5], merging, *adding[5:]])
+            mine = await shop.carts.get_or_create(user_id=ada.id)
+
+            assert set(outcome) <= {"done", "CartClosed"}
+            assert sum(line.quantity for line in mine.lines) == outcome["done"] - 1
+        assert faults(connect_admin) == {}
+
+
+@pytest.mark.parametrize("orders", [pytest.param(12, id="short"), pytest.param(150, id="long", marks=pytest.mark.long)])
+def test_cancelling_beside_capturing_voiding_and_shipping(dsn: str, connect_admin: Connection, orders: int) -> None:
+    """
+    Money is captured, or voided and the order cancelled; who loses is told why, and the stock comes back once or not at all.
+    """
+    with open_shop(dsn) as shop:
+        lamp = shop.catalog.create(product(on_hand=orders))
+        for number, cart in enumerate(carts_with(shop, orders, lamp)):
+            sell(shop, cart)
+            amount = shop.orders.get(cart).total
+            shop.payments.authorize(cart, provider="t", provider_ref=f"{number}", amount=amount, idempotency_key="a")
+            outcome = at_once(
+                [
+                    partial(shop.orders.cancel, cart),
+                    partial(shop.payments.capture, cart, payment_no=1, idempotency_key="c"),
+                    partial(shop.payments.void, cart, payment_no=1, idempotency_key="v"),
+                    partial(shop.orders.transition, cart, to_status="shipped"),
+                ]
+            )
+            order = shop.orders.get(cart)
+
+            assert set(outcome) <= {"done", "PaymentOutstanding", "AmountExceeded", "IllegalTransition"}
+            assert (order.status, order.payments[0].status) in {
+                ("paid", "captured"),
+                ("shipped", "captured"),
+                ("placed", "voided"),
+                ("cancelled", "voided"),
+            }
+        assert faults(connect_admin) == {}
+
+
+@pytest.mark.parametrize("rounds", [pytest.param(6, id="short"), pytest.param(60, id="long", marks=pytest.mark.long)])
+def test_sweeping_beside_holding_extending_and_buying(dsn: str, connect_admin: Connection, rounds: int) -> None:
+    """
+    Every unit is in a hold that is over: the sweep, old holders and new ones take it back at once, and nobody gets a unit twice.
+    """
+    with open_shop(dsn) as shop:
+        for number in range(rounds):
+            lamp = shop.catalog.create(product(f"L{number}", on_hand=6))
+            carts = carts_with(shop, 12, lamp)
+            for cart in carts[:6]:
+                shop.inventory.reserve(cart)
+            connect_admin.execute("UPDATE store.reservations SET expires_at = now() - interval '1 s'")
+            outcome = at_once(
+                [
+                    *[partial(sweep, shop)] * 2,
+                    *(partial(shop.inventory.extend, cart) for cart in carts[:3]),
+                    *(partial(shop.inventory.reserve, cart) for cart in carts[3:9]),
+                    *(partial(sell, shop, cart) for cart in carts[9:]),
+                ]
+            )
+            stock = shop.inventory.get(lamp.id)
+            sold = sum(shop.carts.get(cart).status == "ordered" for cart in carts)
+
+            assert set(outcome) <= {"done", "OutOfStock"}
+            assert stock.on_hand == 6 - sold
+            assert faults(connect_admin) == {}

@@ -1,6 +1,6 @@
 -- What the shop sells. inventory_count is what can be sold now, which store.sellable() says.
--- A listing is one statement a sort and direction: a keyset page by an index, with
--- every filter bound (a filter that is off is bound to a value that lets all pass).
+-- A listing is a keyset page by an index: one text a sort, direction and choice of filters. Whether archived products are
+-- seen is no filter that could be forgotten: `active` is required everywhere.
 
 -- name: create_products(skus, names, descriptions, prices, currencies, actives, on_hands)
 -- Create these products with their stock and return them in the order given. Inserted in ascending upper(sku), as imports are,
@@ -93,31 +93,34 @@ WHERE p.id = :product_id::bigint;
 -- name: facet_products(price_from, price_to, min_available, active, price_steps)^
 -- Count and divide up to 10,000 products of a listing; of more than that, any 10,000.
 -- The stock is looked up row by row (LIMIT 1), so that the outer LIMIT stops it: a join would read all of the inventory first.
+-- Holds are looked for only where nothing is free without them: those that expired can but add to it.
 -- row: CountedFacets
 WITH matching AS (
     SELECT
-        p.price,
-        coalesce(s.available, 0) AS available
+        p.id,
+        p.price
     FROM store.products AS p
-    LEFT JOIN LATERAL (
-        SELECT w.available
+    /*? stock */
+    CROSS JOIN LATERAL (
+        SELECT i.product_id
         FROM store.inventory AS i
         CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
-        WHERE i.product_id = p.id
+        WHERE
+            i.product_id = p.id
+            AND (i.on_hand - i.reserved >= :min_available::bigint OR w.available >= :min_available::bigint)
         LIMIT 1
     ) AS s
-        ON true
+    /*?*/
     WHERE
         p.price BETWEEN :price_from::numeric AND :price_to::numeric
         AND p.is_active = ANY(:active::boolean[])
-        AND coalesce(s.available, 0) >= :min_available::bigint
     LIMIT 10001
 ),
 
 counted AS (
     SELECT
-        m.price,
-        m.available
+        m.id,
+        m.price
     FROM matching AS m
     LIMIT 10000
 ),
@@ -125,51 +128,65 @@ counted AS (
 divided AS (
     SELECT
         width_bucket(c.price, :price_steps::numeric[]) AS step,
-        count(*) AS products
+        count(*) AS products,
+        min(c.price) AS price_min,
+        max(c.price) AS price_max
     FROM counted AS c
     GROUP BY width_bucket(c.price, :price_steps::numeric[])
+),
+
+stocked AS (
+    SELECT count(*) AS products
+    FROM store.inventory AS i
+    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
+    WHERE
+        i.product_id = ANY(ARRAY(SELECT c.id FROM counted AS c))
+        AND (i.on_hand > i.reserved OR w.available > 0)
 )
 
 SELECT
-    (SELECT count(*) FROM counted) AS products,
+    coalesce(sum(d.products), 0)::bigint AS products,
     (SELECT count(*) FROM matching) > 10000 AS is_capped,
-    (SELECT count(*) FROM counted AS c WHERE c.available > 0) AS in_stock,
-    (SELECT min(c.price) FROM counted AS c) AS price_min,
-    (SELECT max(c.price) FROM counted AS c) AS price_max,
-    (
-        SELECT coalesce(json_agg(json_build_object('step', d.step, 'products', d.products) ORDER BY d.step ASC), '[]'::json)
-        FROM divided AS d
-    ) AS price_ranges;
+    coalesce((SELECT s.products FROM stocked AS s), 0) AS in_stock,
+    min(d.price_min) AS price_min,
+    max(d.price_max) AS price_max,
+    coalesce(
+        json_agg(json_build_object('step', d.step, 'products', d.products) ORDER BY d.step ASC), '[]'::json
+    ) AS price_ranges
+FROM divided AS d;
 
 -- name: facet_search(text, price_from, price_to, min_available, active, price_steps)^
 -- Count and divide up to 10,000 products of a search; of more than that, any 10,000.
 -- The stock is looked up row by row (LIMIT 1), so that the outer LIMIT stops it: a join would read all of the inventory first.
+-- Holds are looked for only where nothing is free without them: those that expired can but add to it.
 -- row: CountedFacets
 WITH matching AS (
     SELECT
-        p.price,
-        coalesce(s.available, 0) AS available
+        p.id,
+        p.price
     FROM store.products AS p
-    LEFT JOIN LATERAL (
-        SELECT w.available
+    /*? stock */
+    CROSS JOIN LATERAL (
+        SELECT i.product_id
         FROM store.inventory AS i
         CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
-        WHERE i.product_id = p.id
+        WHERE
+            i.product_id = p.id
+            AND (i.on_hand - i.reserved >= :min_available::bigint OR w.available >= :min_available::bigint)
         LIMIT 1
     ) AS s
-        ON true
+    /*?*/
     WHERE
         p.search @@ websearch_to_tsquery('pg_catalog.simple', :text::text)
-        AND p.price BETWEEN :price_from::numeric AND :price_to::numeric
         AND p.is_active = ANY(:active::boolean[])
-        AND coalesce(s.available, 0) >= :min_available::bigint
+        /*? price */ AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric /*?*/
     LIMIT 10001
 ),
 
 counted AS (
     SELECT
-        m.price,
-        m.available
+        m.id,
+        m.price
     FROM matching AS m
     LIMIT 10000
 ),
@@ -177,21 +194,32 @@ counted AS (
 divided AS (
     SELECT
         width_bucket(c.price, :price_steps::numeric[]) AS step,
-        count(*) AS products
+        count(*) AS products,
+        min(c.price) AS price_min,
+        max(c.price) AS price_max
     FROM counted AS c
     GROUP BY width_bucket(c.price, :price_steps::numeric[])
+),
+
+stocked AS (
+    SELECT count(*) AS products
+    FROM store.inventory AS i
+    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
+    WHERE
+        i.product_id = ANY(ARRAY(SELECT c.id FROM counted AS c))
+        AND (i.on_hand > i.reserved OR w.available > 0)
 )
 
 SELECT
-    (SELECT count(*) FROM counted) AS products,
+    coalesce(sum(d.products), 0)::bigint AS products,
     (SELECT count(*) FROM matching) > 10000 AS is_capped,
-    (SELECT count(*) FROM counted AS c WHERE c.available > 0) AS in_stock,
-    (SELECT min(c.price) FROM counted AS c) AS price_min,
-    (SELECT max(c.price) FROM counted AS c) AS price_max,
-    (
-        SELECT coalesce(json_agg(json_build_object('step', d.step, 'products', d.products) ORDER BY d.step ASC), '[]'::json)
-        FROM divided AS d
-    ) AS price_ranges;
+    coalesce((SELECT s.products FROM stocked AS s), 0) AS in_stock,
+    min(d.price_min) AS price_min,
+    max(d.price_max) AS price_max,
+    coalesce(
+        json_agg(json_build_object('step', d.step, 'products', d.products) ORDER BY d.step ASC), '[]'::json
+    ) AS price_ranges
+FROM divided AS d;
 
 -- name: get_product(product_id, active)^
 -- Return one product.
@@ -261,202 +289,121 @@ WHERE
     p.id = ANY(:product_ids::bigint[])
     AND p.is_active = ANY(:active::boolean[]);
 
--- name: list_products_by_created_at(after_created_at, after_id, price_from, price_to, min_available, active, page_size)
--- Return a page of products, oldest first, and one row more when there is a next page.
+-- name: list_products(after_created_at, after_name, after_id, price_from, price_to, min_available, active, page_size)
+-- Return a page of products, by age or by name, and one row more when there is a next page.
 -- The first page starts after the extreme of the sort, so that every page is one and the same index scan.
 -- The price is a residual condition (+ 0): in a generic plan its own index would be a rival, and read and sort the whole range.
+-- LIMIT 201 says how long a page can be: of a parameter the planner expects a tenth of all rows, and a plan for every value
+-- would look too dear to keep. The scan still ends with the page.
 -- row: Product
+WITH bounded AS (
+    SELECT
+        p.id,
+        p.sku,
+        p.name,
+        p.description,
+        p.price,
+        p.currency,
+        p.is_active,
+        coalesce(s.available, 0) AS inventory_count,
+        p.created_at,
+        p.updated_at
+    FROM store.products AS p
+    LEFT JOIN LATERAL (
+        SELECT w.available
+        FROM store.inventory AS i
+        CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
+        WHERE i.product_id = p.id
+        LIMIT 1
+    ) AS s
+        ON true
+    WHERE
+        /*: oldest */ (p.created_at, p.id) > (:after_created_at::timestamptz, :after_id::bigint)
+        /*| newest (p.created_at, p.id) < (:after_created_at::timestamptz, :after_id::bigint)
+          | name_up (p.name, p.id) > (:after_name::text, :after_id::bigint)
+          | name_down (p.name, p.id) < (:after_name::text, :after_id::bigint) */
+        AND p.is_active = ANY(:active::boolean[])
+        /*? price */ AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric /*?*/
+        /*? stock */ AND coalesce(s.available, 0) >= :min_available::bigint /*?*/
+    ORDER BY
+        /*: oldest */ p.created_at ASC, p.id ASC
+        /*| newest p.created_at DESC, p.id DESC
+          | name_up p.name ASC, p.id ASC
+          | name_down p.name DESC, p.id DESC */
+    LIMIT 201
+)
+
 SELECT
-    p.id,
-    p.sku,
-    p.name,
-    p.description,
-    p.price,
-    p.currency,
-    p.is_active,
-    coalesce(s.available, 0) AS inventory_count,
-    p.created_at,
-    p.updated_at
-FROM store.products AS p
-LEFT JOIN LATERAL (
-    SELECT w.available
-    FROM store.inventory AS i
-    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
-    WHERE i.product_id = p.id
-    LIMIT 1
-) AS s
-    ON true
-WHERE
-    (p.created_at, p.id) > (:after_created_at::timestamptz, :after_id::bigint)
-    AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric
-    AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(s.available, 0) >= :min_available::bigint
-ORDER BY p.created_at ASC, p.id ASC
+    b.id,
+    b.sku,
+    b.name,
+    b.description,
+    b.price,
+    b.currency,
+    b.is_active,
+    b.inventory_count,
+    b.created_at,
+    b.updated_at
+FROM bounded AS b
+ORDER BY
+    /*: oldest */ b.created_at ASC, b.id ASC
+    /*| newest b.created_at DESC, b.id DESC
+      | name_up b.name ASC, b.id ASC
+      | name_down b.name DESC, b.id DESC */
 LIMIT least(:page_size::bigint, 200) + 1;
 
--- name: list_products_by_created_at_desc(after_created_at, after_id, price_from, price_to, min_available, active, page_size)
--- Return a page of products, newest first, and one row more when there is a next page.
--- The first page starts after the extreme of the sort, so that every page is one and the same index scan.
--- The price is a residual condition (+ 0): in a generic plan its own index would be a rival, and read and sort the whole range.
+-- name: list_products_by_price(after_price, after_id, price_end, min_available, active, page_size)
+-- Return a page of products, by price, and one row more when there is a next page.
+-- Beside list_products, as the range of prices is part of the index condition here: the first page starts at its near end, and
+-- the scan stops at its far end, `price_end`. Amounts are compared as they stand, whatever their currency.
 -- row: Product
-SELECT
-    p.id,
-    p.sku,
-    p.name,
-    p.description,
-    p.price,
-    p.currency,
-    p.is_active,
-    coalesce(s.available, 0) AS inventory_count,
-    p.created_at,
-    p.updated_at
-FROM store.products AS p
-LEFT JOIN LATERAL (
-    SELECT w.available
-    FROM store.inventory AS i
-    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
-    WHERE i.product_id = p.id
-    LIMIT 1
-) AS s
-    ON true
-WHERE
-    (p.created_at, p.id) < (:after_created_at::timestamptz, :after_id::bigint)
-    AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric
-    AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(s.available, 0) >= :min_available::bigint
-ORDER BY p.created_at DESC, p.id DESC
-LIMIT least(:page_size::bigint, 200) + 1;
+WITH bounded AS (
+    SELECT
+        p.id,
+        p.sku,
+        p.name,
+        p.description,
+        p.price,
+        p.currency,
+        p.is_active,
+        coalesce(s.available, 0) AS inventory_count,
+        p.created_at,
+        p.updated_at
+    FROM store.products AS p
+    LEFT JOIN LATERAL (
+        SELECT w.available
+        FROM store.inventory AS i
+        CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
+        WHERE i.product_id = p.id
+        LIMIT 1
+    ) AS s
+        ON true
+    WHERE
+        (p.price, p.id) /*: cheapest */ > /*| dearest < */ (:after_price::numeric, :after_id::bigint)
+        AND p.is_active = ANY(:active::boolean[])
+        /*? price */ AND p.price /*: cheapest */ <= /*| dearest >= */ :price_end::numeric /*?*/
+        /*? stock */ AND coalesce(s.available, 0) >= :min_available::bigint /*?*/
+    ORDER BY
+        /*: cheapest */ p.price ASC, p.id ASC
+        /*| dearest p.price DESC, p.id DESC */
+    LIMIT 201
+)
 
--- name: list_products_by_name(after_name, after_id, price_from, price_to, min_available, active, page_size)
--- Return a page of products, A to Z, and one row more when there is a next page.
--- The first page starts after the extreme of the sort, so that every page is one and the same index scan.
--- The price is a residual condition (+ 0): in a generic plan its own index would be a rival, and read and sort the whole range.
--- row: Product
 SELECT
-    p.id,
-    p.sku,
-    p.name,
-    p.description,
-    p.price,
-    p.currency,
-    p.is_active,
-    coalesce(s.available, 0) AS inventory_count,
-    p.created_at,
-    p.updated_at
-FROM store.products AS p
-LEFT JOIN LATERAL (
-    SELECT w.available
-    FROM store.inventory AS i
-    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
-    WHERE i.product_id = p.id
-    LIMIT 1
-) AS s
-    ON true
-WHERE
-    (p.name, p.id) > (:after_name::text, :after_id::bigint)
-    AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric
-    AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(s.available, 0) >= :min_available::bigint
-ORDER BY p.name ASC, p.id ASC
-LIMIT least(:page_size::bigint, 200) + 1;
-
--- name: list_products_by_name_desc(after_name, after_id, price_from, price_to, min_available, active, page_size)
--- Return a page of products, Z to A, and one row more when there is a next page.
--- The first page starts after the extreme of the sort, so that every page is one and the same index scan.
--- The price is a residual condition (+ 0): in a generic plan its own index would be a rival, and read and sort the whole range.
--- row: Product
-SELECT
-    p.id,
-    p.sku,
-    p.name,
-    p.description,
-    p.price,
-    p.currency,
-    p.is_active,
-    coalesce(s.available, 0) AS inventory_count,
-    p.created_at,
-    p.updated_at
-FROM store.products AS p
-LEFT JOIN LATERAL (
-    SELECT w.available
-    FROM store.inventory AS i
-    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
-    WHERE i.product_id = p.id
-    LIMIT 1
-) AS s
-    ON true
-WHERE
-    (p.name, p.id) < (:after_name::text, :after_id::bigint)
-    AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric
-    AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(s.available, 0) >= :min_available::bigint
-ORDER BY p.name DESC, p.id DESC
-LIMIT least(:page_size::bigint, 200) + 1;
-
--- name: list_products_by_price(after_price, after_id, price_to, min_available, active, page_size)
--- Return a page of products, cheapest first, and one row more when there is a next page.
--- The first page starts at the near end of the price range, which the scan would otherwise enter from anew on every page.
--- Amounts are compared as they stand, whatever their currency.
--- row: Product
-SELECT
-    p.id,
-    p.sku,
-    p.name,
-    p.description,
-    p.price,
-    p.currency,
-    p.is_active,
-    coalesce(s.available, 0) AS inventory_count,
-    p.created_at,
-    p.updated_at
-FROM store.products AS p
-LEFT JOIN LATERAL (
-    SELECT w.available
-    FROM store.inventory AS i
-    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
-    WHERE i.product_id = p.id
-    LIMIT 1
-) AS s
-    ON true
-WHERE
-    (p.price, p.id) > (:after_price::numeric, :after_id::bigint)
-    AND p.price <= :price_to::numeric
-    AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(s.available, 0) >= :min_available::bigint
-ORDER BY p.price ASC, p.id ASC
-LIMIT least(:page_size::bigint, 200) + 1;
-
--- name: list_products_by_price_desc(after_price, after_id, price_from, min_available, active, page_size)
--- Return a page of products, dearest first, and one row more when there is a next page.
--- The first page starts at the near end of the price range, which the scan would otherwise enter from anew on every page.
--- Amounts are compared as they stand, whatever their currency.
--- row: Product
-SELECT
-    p.id,
-    p.sku,
-    p.name,
-    p.description,
-    p.price,
-    p.currency,
-    p.is_active,
-    coalesce(s.available, 0) AS inventory_count,
-    p.created_at,
-    p.updated_at
-FROM store.products AS p
-LEFT JOIN LATERAL (
-    SELECT w.available
-    FROM store.inventory AS i
-    CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
-    WHERE i.product_id = p.id
-    LIMIT 1
-) AS s
-    ON true
-WHERE
-    (p.price, p.id) < (:after_price::numeric, :after_id::bigint)
-    AND p.price >= :price_from::numeric
-    AND p.is_active = ANY(:active::boolean[])
-    AND coalesce(s.available, 0) >= :min_available::bigint
-ORDER BY p.price DESC, p.id DESC
+    b.id,
+    b.sku,
+    b.name,
+    b.description,
+    b.price,
+    b.currency,
+    b.is_active,
+    b.inventory_count,
+    b.created_at,
+    b.updated_at
+FROM bounded AS b
+ORDER BY
+    /*: cheapest */ b.price ASC, b.id ASC
+    /*| dearest b.price DESC, b.id DESC */
 LIMIT least(:page_size::bigint, 200) + 1;
 
 -- name: search_products(text, price_from, price_to, min_available, active, page_size)
@@ -468,19 +415,21 @@ WITH matching AS (
         p.id,
         ts_rank(p.search, websearch_to_tsquery('pg_catalog.simple', :text::text)) AS relevance
     FROM store.products AS p
-    LEFT JOIN LATERAL (
-        SELECT w.available
+    /*? stock */
+    CROSS JOIN LATERAL (
+        SELECT i.product_id
         FROM store.inventory AS i
         CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS w
-        WHERE i.product_id = p.id
+        WHERE
+            i.product_id = p.id
+            AND (i.on_hand - i.reserved >= :min_available::bigint OR w.available >= :min_available::bigint)
         LIMIT 1
     ) AS s
-        ON true
+    /*?*/
     WHERE
         p.search @@ websearch_to_tsquery('pg_catalog.simple', :text::text)
-        AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric
         AND p.is_active = ANY(:active::boolean[])
-        AND coalesce(s.available, 0) >= :min_available::bigint
+        /*? price */ AND p.price + 0 BETWEEN :price_from::numeric AND :price_to::numeric /*?*/
     LIMIT 10000
 ),
 

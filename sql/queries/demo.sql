@@ -25,6 +25,45 @@ WHERE m.product_id IN (
         AND upper(p.sku) < 'DEMO.'
 );
 
+-- name: remove_demo_orders()!
+-- Delete the orders of the demonstration with all that hangs on them, which only the owner of the schema may.
+-- Locks: the orders, their lines, steps, payments and outbox rows.
+WITH mine AS (
+    SELECT o.id
+    FROM store.orders AS o
+    INNER JOIN store.users AS u
+        ON u.id = o.user_id
+    WHERE lower(u.username) = 'store-demo-ada'
+),
+
+told AS (
+    DELETE FROM store.outbox AS b
+    WHERE b.key IN (SELECT m.id FROM mine AS m)
+),
+
+told_payments AS (
+    DELETE FROM store.payment_events AS e
+    WHERE e.order_id IN (SELECT m.id FROM mine AS m)
+),
+
+payment AS (
+    DELETE FROM store.payments AS p
+    WHERE p.order_id IN (SELECT m.id FROM mine AS m)
+),
+
+step AS (
+    DELETE FROM store.order_events AS v
+    WHERE v.order_id IN (SELECT m.id FROM mine AS m)
+),
+
+item AS (
+    DELETE FROM store.order_items AS oi
+    WHERE oi.order_id IN (SELECT m.id FROM mine AS m)
+)
+
+DELETE FROM store.orders AS o
+WHERE o.id IN (SELECT m.id FROM mine AS m);
+
 -- name: remove_demo_products()!
 -- Delete the sample catalog, its inventory and the lines of carts that hold it.
 -- Locks: the products, then by cascade their inventory and the lines of carts that hold them.

@@ -182,6 +182,83 @@ SELECT
     set_config('enable_bitmapscan', 'off', true) AS enable_bitmapscan,
     set_config('lock_timeout', '30s', true) AS lock_timeout;
 
+-- name: reclaim_import_holds(import_id, lines)
+-- Take back the expired holds of the products in these lines, and say of each line what is reserved then.
+-- row: ImportHold
+-- Locks: store.inventory, ascending product_id, then the holds; of few products, and of those before merge_products locks theirs.
+WITH named AS (
+    SELECT
+        s.line,
+        p.id AS product_id
+    FROM store.product_imports AS s
+    INNER JOIN store.products AS p
+        ON upper(p.sku) = upper(s.sku)
+    WHERE
+        s.import_id = :import_id::uuid
+        AND s.line = ANY(:lines::bigint[])
+),
+
+locked AS (
+    SELECT
+        i.product_id,
+        i.on_hand,
+        i.reserved
+    FROM store.inventory AS i
+    WHERE i.product_id IN (SELECT n.product_id FROM named AS n)
+    ORDER BY i.product_id ASC
+    FOR NO KEY UPDATE OF i
+),
+
+expired AS (
+    SELECT
+        r.cart_id,
+        r.product_id,
+        r.quantity
+    FROM locked AS l
+    INNER JOIN store.reservations AS r
+        ON r.product_id = l.product_id
+    WHERE r.expires_at <= now()
+    ORDER BY r.product_id ASC, r.cart_id ASC
+    FOR UPDATE OF r
+),
+
+freed AS (
+    SELECT
+        e.product_id,
+        sum(e.quantity) AS quantity
+    FROM expired AS e
+    GROUP BY e.product_id
+),
+
+gone AS (
+    DELETE FROM store.reservations AS r
+    USING expired AS e
+    WHERE
+        r.cart_id = e.cart_id
+        AND r.product_id = e.product_id
+),
+
+returned AS (
+    UPDATE store.inventory AS i
+    SET
+        on_hand = l.on_hand,
+        reserved = l.reserved - f.quantity
+    FROM locked AS l
+    INNER JOIN freed AS f
+        ON f.product_id = l.product_id
+    WHERE i.product_id = l.product_id
+)
+
+SELECT
+    n.line,
+    l.reserved - coalesce(f.quantity, 0) AS reserved
+FROM named AS n
+INNER JOIN locked AS l
+    ON l.product_id = n.product_id
+LEFT JOIN freed AS f
+    ON f.product_id = l.product_id
+ORDER BY n.line ASC;
+
 -- name: record_import_movements(import_id)!
 -- Write into the ledger what an import changed: the difference between the stock as it is now and the last movement.
 -- The import holds the lock of every inventory row it changed, so nobody else can have moved that stock since.

@@ -202,16 +202,35 @@ FROM cart;
 -- name: reserve_stock(cart_id, of_cart, product_ids, quantities, seconds)
 -- Hold units for an open cart, all or nothing, in the place of what it holds of these products; the lines of the cart when
 -- of_cart is true. Expired holds of others are taken back on the way. No row: no such cart. A row without expires_at is a verdict:
--- nothing was written, because the cart is closed, a product is gone or archived, or less is available than wanted.
+-- nothing was written, because the cart is closed, a product is gone or archived, or less is available than wanted; or because the
+-- cart changed while the statement waited for it (is_stale), so that its lines and holds were read as they no longer are.
 -- row: HoldVerdict
 -- Locks: the cart FOR NO KEY UPDATE, store.inventory, ascending product_id, then the holds.
 WITH cart AS (
     SELECT
         c.id,
-        c.status
+        c.status,
+        c.xmin AS row_version
     FROM store.carts AS c
     WHERE c.id = :cart_id::bigint
     FOR NO KEY UPDATE OF c
+),
+
+-- The same row as this statement saw it before it waited. Whoever changes the lines of a cart, or holds something for it,
+-- writes its row: another version says that neither is as this statement sees it.
+seen AS (
+    SELECT c.xmin AS row_version
+    FROM store.carts AS c
+    WHERE c.id = :cart_id::bigint
+),
+
+fresh AS (
+    SELECT
+        cart.id,
+        cart.status
+    FROM cart
+    INNER JOIN seen
+        ON seen.row_version = cart.row_version
 ),
 
 wanted AS (
@@ -243,7 +262,7 @@ locked AS (
     FROM store.inventory AS i
     WHERE
         i.product_id IN (SELECT w.product_id FROM wanted AS w)
-        AND EXISTS (SELECT FROM cart WHERE cart.status = 'open')
+        AND EXISTS (SELECT FROM fresh WHERE fresh.status = 'open')
     ORDER BY i.product_id ASC
     FOR NO KEY UPDATE OF i
 ),
@@ -290,10 +309,11 @@ judged AS (
 ),
 
 granted AS (
-    SELECT cart.id
-    FROM cart
+    SELECT fresh.id
+    FROM fresh
     WHERE
-        cart.status = 'open'
+        fresh.status = 'open'
+        AND EXISTS (SELECT FROM judged)
         AND NOT EXISTS (SELECT FROM judged AS j WHERE j.wanted > j.available OR NOT j.is_active)
 ),
 
@@ -318,6 +338,15 @@ counted AS (
         AND EXISTS (SELECT FROM granted)
 ),
 
+touched AS (
+    UPDATE store.carts AS c
+    SET
+        updated_at = greatest(now(), c.updated_at + interval '1 microsecond'),
+        expires_at = greatest(now() + interval '30 days', c.expires_at)
+    FROM granted AS g
+    WHERE c.id = g.id
+),
+
 -- The count makes the insert run after the delete: both may be of one key.
 held AS (
     INSERT INTO store.reservations (cart_id, product_id, quantity, expires_at)
@@ -336,6 +365,7 @@ held AS (
 SELECT
     cart.id AS cart_id,
     cart.status AS cart_status,
+    NOT EXISTS (SELECT FROM fresh) AS is_stale,
     j.product_id,
     j.wanted,
     j.available,

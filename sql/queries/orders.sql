@@ -5,7 +5,8 @@
 -- follow it unseen. Locks: cart or order, payments, inventory by product, holds.
 
 -- name: end_order(order_id, to_status, is_refund, restock, actor, reason)^
--- Cancel an order, or refund all that was captured for it; with restock what it sold comes back. The order is locked already.
+-- Cancel an order, or refund all that was captured for it; with restock what it sold comes back, less what imported cancellations
+-- brought back before. The order is locked already.
 -- Nothing is written when the step is not legal, or money is outstanding that a cancellation would lose sight of.
 -- row: StepVerdict
 -- null: actor, reason
@@ -85,13 +86,29 @@ told_payments AS (
 
 back AS (
     SELECT
-        oi.product_id,
-        sum(oi.quantity) AS quantity
-    FROM granted AS g
-    INNER JOIN store.order_items AS oi
-        ON oi.order_id = g.id
-    WHERE :restock::boolean
-    GROUP BY oi.product_id
+        s.product_id,
+        s.quantity - s.returned AS quantity
+    FROM (
+        SELECT
+            oi.product_id,
+            sum(oi.quantity) AS quantity,
+            coalesce(
+                (
+                    SELECT sum(c.quantity)
+                    FROM store.imported_cancellations AS c
+                    WHERE
+                        c.order_id = :order_id::bigint
+                        AND c.product_id = oi.product_id
+                ),
+                0
+            ) AS returned
+        FROM granted AS g
+        INNER JOIN store.order_items AS oi
+            ON oi.order_id = g.id
+        WHERE :restock::boolean
+        GROUP BY oi.product_id
+    ) AS s
+    WHERE s.quantity > s.returned
 ),
 
 locked AS (

@@ -5,12 +5,25 @@
 
 -- name: acknowledge_events(ids)!
 -- Mark events as dealt with; once is enough.
--- Locks: the events.
+-- Locks: the events, ascending id, as claim_events does.
+WITH open_events AS (
+    SELECT
+        e.key,
+        e.id
+    FROM store.outbox AS e
+    WHERE
+        e.id = ANY(:ids::bigint[])
+        AND e.acknowledged_at IS NULL
+    ORDER BY e.id ASC
+    FOR NO KEY UPDATE OF e
+)
+
 UPDATE store.outbox AS o
 SET acknowledged_at = now()
+FROM open_events AS e
 WHERE
-    o.id = ANY(:ids::bigint[])
-    AND o.acknowledged_at IS NULL;
+    o.key = e.key
+    AND o.id = e.id;
 
 -- name: claim_events(batch, seconds)
 -- Take the oldest events that nobody has dealt with or is dealing with, for so many seconds.

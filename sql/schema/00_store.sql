@@ -47,7 +47,7 @@ COMMENT ON FUNCTION store.in_scope(bigint, uuid, text, bigint, uuid) IS 'May thi
 
 CREATE FUNCTION store.schema_version() RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN '0010_create_outbox';
+    RETURN '0011_create_order_imports';
 
 COMMENT ON FUNCTION store.schema_version() IS 'The newest migration this schema holds; a program that needs a newer one refuses to start.';
 

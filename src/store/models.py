@@ -335,11 +335,12 @@ class Hold(Dto, frozen=True):
 
 class HoldVerdict(Dto, frozen=True):
     """
-    What a reservation found for one product; without expires_at nothing was held.
+    What a reservation found for one product; without expires_at nothing was held. Of a cart that changed meanwhile it is stale.
     """
 
     cart_id: Id
     cart_status: CartStatus
+    is_stale: bool
     product_id: Id | None
     wanted: Count | None
     available: Count | None
@@ -498,6 +499,18 @@ class Address(PostalAddress, frozen=True):
     user_id: Id
     created_at: AwareDatetime
     updated_at: AwareDatetime
+
+
+def _as_postal(value: Any) -> Any:
+    """
+    Take an address of a book for the postal address it is.
+    """
+    if isinstance(value, Address):
+        return {name: found for name, found in vars(value).items() if name in PostalAddress.model_fields}
+    return value
+
+
+Postal = Annotated[PostalAddress, BeforeValidator(_as_postal)]
 
 
 class OutboxEvent(Dto, frozen=True):

@@ -87,6 +87,24 @@ async def test_reserve_holds_the_lines_of_a_cart(shop: AsyncStore, connect_admin
     assert faults(connect_admin) == {}
 
 
+async def test_a_hold_renews_its_cart(shop: AsyncStore, connect_admin: Connection) -> None:
+    """
+    What holds stock is in use: it is not about to be swept away as left behind. A refused hold changes nothing.
+    """
+    one = await lamp(shop, 1)
+    cart = await cart_with(shop, (one.id, 1))
+    connect_admin.execute("UPDATE store.carts SET expires_at = now() + interval '1 s'")
+    before = await shop.carts.get(cart.id)
+    with pytest.raises(OutOfStock):
+        await shop.inventory.reserve(cart.id, lines=[(one.id, 2)])
+    assert await shop.carts.get(cart.id) == before
+    await shop.inventory.reserve(cart.id)
+    after = await shop.carts.get(cart.id)
+
+    assert after.expires_at - before.expires_at > timedelta(days=29)
+    assert after.updated_at > before.updated_at
+
+
 async def test_a_hold_replaces_the_earlier_one(shop: AsyncStore, connect_admin: Connection) -> None:
     one = await lamp(shop, 10)
     cart = await cart_with(shop)
@@ -168,11 +186,14 @@ async def test_expired_holds_need_no_sweeper(shop: AsyncStore, connect_admin: Co
     with pytest.raises(OutOfStock):
         await shop.inventory.reserve(second.id)
     assert len(await shop.catalog.list(in_stock=True)) == 0
+    assert [len(await shop.catalog.search("lamp", in_stock=True)), (await shop.catalog.facets("lamp")).in_stock] == [0, 0]
+    assert [(await shop.catalog.facets(text, in_stock=True)).products for text in (None, "lamp")] == [0, 0]
     expire(connect_admin)
 
     assert [p.inventory_count for p in await shop.catalog.list(in_stock=True)] == [1]
     assert (await shop.catalog.search("lamp", in_stock=True))[0].inventory_count == 1
-    assert (await shop.catalog.facets()).in_stock == 1
+    assert [(await shop.catalog.facets(text)).in_stock for text in (None, "lamp")] == [1, 1]
+    assert [(await shop.catalog.facets(text, in_stock=True)).products for text in (None, "lamp")] == [1, 1]
     assert (await shop.carts.get(second.id)).lines[0].available == 1
     assert await shop.carts.check_availability(second.id) == ()
     assert (await shop.inventory.get(one.id)).available == 1

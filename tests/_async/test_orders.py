@@ -92,6 +92,22 @@ async def test_a_cart_becomes_an_order(shop: AsyncStore, connect_admin: Connecti
         await shop.catalog.delete(one.id)
 
 
+async def test_an_address_of_the_book_is_a_postal_address(shop: AsyncStore) -> None:
+    """
+    The order keeps where it goes, and not whose book that was in; what is not an address is refused all the same.
+    """
+    ada = await shop.users.create(user("ada"))
+    home = await shop.addresses.create(ada.id, HOME)
+    cart = await cart_with(shop, (await lamp(shop), 1))
+    for wrong in (home.model_copy(update={"city": ""}), home.model_copy(update={"country": "gb"}), home.model_dump()):
+        with pytest.raises(InvalidInput):
+            await shop.orders.place(cart.id, email=EMAIL, ship_to=wrong)  # type: ignore[arg-type]
+    order = await shop.orders.place(cart.id, email=EMAIL, ship_to=home, bill_to=home)
+
+    assert (order.ship_to, order.bill_to) == (HOME, HOME)
+    assert type(order.ship_to) is PostalAddress
+
+
 async def test_placing_again_answers_with_the_first_order(shop: AsyncStore, connect_admin: Connection) -> None:
     one = await lamp(shop)
     cart = await cart_with(shop, (one, 1))

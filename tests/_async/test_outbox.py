@@ -68,6 +68,9 @@ async def test_addresses(shop: AsyncStore) -> None:
 
     assert (made.city, moved.city, moved.phone, moved.user_id) == ("London", "Bath", "1", ada.id)
     assert await me.addresses.list() == await shop.addresses.list_for_user(ada.id) == (moved,)
+    assert await me.addresses.replace(made.id, moved.model_copy(update={"line2": "Flat 2"})) != moved
+    moved = await me.addresses.get(made.id)
+    assert (moved.city, moved.line2) == ("Bath", "Flat 2")
     assert "Lovelace" not in repr(made)
     assert await other.addresses.list() == ()
     for shopper in (other, shop.guest(uuid4())):

@@ -5,8 +5,11 @@ Products: what each verb returns, refuses and leaves behind.
 
 from __future__ import annotations
 
+import itertools
+import random
 from decimal import Decimal
 from itertools import pairwise
+from uuid import uuid4
 
 import pytest
 from pydantic import ValidationError
@@ -208,6 +211,69 @@ def test_filters(shop: Store) -> None:
     assert walk(shop, 5, price_from=Decimal(12)) == []
     with pytest.raises(InvalidInput, match="price_from"):
         shop.catalog.list(price_from=Decimal(3), price_to=Decimal(2))
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("sort", SORTS)
+def test_every_choice_of_filters_lists_what_python_would(shop: Store, sort: str, descending: bool) -> None:
+    """
+    For every subset of the filters the pages together are all rows that pass, in order, each once; equal keys abound.
+    """
+    rng = random.Random(7)
+    for _ in range(3):  # an instant of their own for each third of the products
+        shop.catalog.create_many(
+            product(
+                f"S{rng.random()}",
+                name=rng.choice("ABab"),
+                price=Decimal(rng.randrange(6)),
+                on_hand=rng.randrange(3),
+                is_active=rng.random() < 0.7,
+            )
+            for _ in range(12)
+        )
+    everything = walk(shop, 200)
+    ends = (None, Decimal(1), Decimal("3.5"))
+    choices = list(itertools.product(ends, ends, (False, True), (None, True, False)))
+
+    assert len(everything) == 36
+    for price_from, price_to, in_stock, is_active in choices:
+        if price_from is not None and price_to is not None and price_from > price_to:
+            continue
+        filters = {"price_from": price_from, "price_to": price_to, "in_stock": in_stock}
+        kept = [
+            one
+            for one in everything
+            if (price_from is None or one.price >= price_from)
+            and (price_to is None or one.price <= price_to)
+            and (not in_stock or one.inventory_count > 0)
+            and (is_active is None or one.is_active is is_active)
+        ]
+        kept.sort(key=lambda one: (getattr(one, sort), one.id), reverse=descending)
+        for page_size in (5, 36):
+            assert walk(shop, page_size, sort=sort, descending=descending, is_active=is_active, **filters) == kept
+        if is_active:
+            seen = shop.guest(uuid4()).catalog.list(sort=sort, descending=descending, **filters)  # type: ignore[arg-type]
+            assert list(seen) == kept
+
+
+def test_every_choice_of_filters_searches_what_python_would(shop: Store) -> None:
+    """
+    Search and its counts leave the same products out as a listing with these filters does.
+    """
+    shop.catalog.create_many(
+        product(f"S{n}", name="tea", price=Decimal(n % 4), on_hand=n % 3, is_active=n % 5 != 0) for n in range(30)
+    )
+    ends = (None, Decimal(1), Decimal(2))
+    for price_from, price_to, in_stock in itertools.product(ends, ends, (False, True)):
+        if price_from is not None and price_to is not None and price_from > price_to:
+            continue
+        filters = {"price_from": price_from, "price_to": price_to, "in_stock": in_stock}
+        for catalog in (shop.catalog, shop.guest(uuid4()).catalog):
+            listed = {one.id for one in catalog.list(page_size=200, **filters)}  # type: ignore[arg-type]
+
+            assert {one.id for one in catalog.search("tea", **filters)} == listed  # type: ignore[arg-type]
+            assert (catalog.facets("tea", **filters)).products == len(listed)  # type: ignore[arg-type]
+            assert (catalog.facets(**filters)).products == len(listed)  # type: ignore[arg-type]
 
 
 def test_page_size_is_bounded(shop: Store) -> None:

@@ -88,6 +88,24 @@ def test_reserve_holds_the_lines_of_a_cart(shop: Store, connect_admin: Connectio
     assert faults(connect_admin) == {}
 
 
+def test_a_hold_renews_its_cart(shop: Store, connect_admin: Connection) -> None:
+    """
+    What holds stock is in use: it is not about to be swept away as left behind. A refused hold changes nothing.
+    """
+    one = lamp(shop, 1)
+    cart = cart_with(shop, (one.id, 1))
+    connect_admin.execute("UPDATE store.carts SET expires_at = now() + interval '1 s'")
+    before = shop.carts.get(cart.id)
+    with pytest.raises(OutOfStock):
+        shop.inventory.reserve(cart.id, lines=[(one.id, 2)])
+    assert shop.carts.get(cart.id) == before
+    shop.inventory.reserve(cart.id)
+    after = shop.carts.get(cart.id)
+
+    assert after.expires_at - before.expires_at > timedelta(days=29)
+    assert after.updated_at > before.updated_at
+
+
 def test_a_hold_replaces_the_earlier_one(shop: Store, connect_admin: Connection) -> None:
     one = lamp(shop, 10)
     cart = cart_with(shop)
@@ -169,11 +187,14 @@ def test_expired_holds_need_no_sweeper(shop: Store, connect_admin: Connection) -
     with pytest.raises(OutOfStock):
         shop.inventory.reserve(second.id)
     assert len(shop.catalog.list(in_stock=True)) == 0
+    assert [len(shop.catalog.search("lamp", in_stock=True)), (shop.catalog.facets("lamp")).in_stock] == [0, 0]
+    assert [(shop.catalog.facets(text, in_stock=True)).products for text in (None, "lamp")] == [0, 0]
     expire(connect_admin)
 
     assert [p.inventory_count for p in shop.catalog.list(in_stock=True)] == [1]
     assert (shop.catalog.search("lamp", in_stock=True))[0].inventory_count == 1
-    assert (shop.catalog.facets()).in_stock == 1
+    assert [(shop.catalog.facets(text)).in_stock for text in (None, "lamp")] == [1, 1]
+    assert [(shop.catalog.facets(text, in_stock=True)).products for text in (None, "lamp")] == [1, 1]
     assert (shop.carts.get(second.id)).lines[0].available == 1
     assert shop.carts.check_availability(second.id) == ()
     assert (shop.inventory.get(one.id)).available == 1

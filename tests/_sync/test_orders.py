@@ -91,6 +91,22 @@ def test_a_cart_becomes_an_order(shop: Store, connect_admin: Connection) -> None
         shop.catalog.delete(one.id)
 
 
+def test_an_address_of_the_book_is_a_postal_address(shop: Store) -> None:
+    """
+    The order keeps where it goes, and not whose book that was in; what is not an address is refused all the same.
+    """
+    ada = shop.users.create(user("ada"))
+    home = shop.addresses.create(ada.id, HOME)
+    cart = cart_with(shop, (lamp(shop), 1))
+    for wrong in (home.model_copy(update={"city": ""}), home.model_copy(update={"country": "gb"}), home.model_dump()):
+        with pytest.raises(InvalidInput):
+            shop.orders.place(cart.id, email=EMAIL, ship_to=wrong)  # type: ignore[arg-type]
+    order = shop.orders.place(cart.id, email=EMAIL, ship_to=home, bill_to=home)
+
+    assert (order.ship_to, order.bill_to) == (HOME, HOME)
+    assert type(order.ship_to) is PostalAddress
+
+
 def test_placing_again_answers_with_the_first_order(shop: Store, connect_admin: Connection) -> None:
     one = lamp(shop)
     cart = cart_with(shop, (one, 1))

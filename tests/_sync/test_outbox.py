@@ -69,6 +69,9 @@ def test_addresses(shop: Store) -> None:
 
     assert (made.city, moved.city, moved.phone, moved.user_id) == ("London", "Bath", "1", ada.id)
     assert me.addresses.list() == shop.addresses.list_for_user(ada.id) == (moved,)
+    assert me.addresses.replace(made.id, moved.model_copy(update={"line2": "Flat 2"})) != moved
+    moved = me.addresses.get(made.id)
+    assert (moved.city, moved.line2) == ("Bath", "Flat 2")
     assert "Lovelace" not in repr(made)
     assert other.addresses.list() == ()
     for shopper in (other, shop.guest(uuid4())):

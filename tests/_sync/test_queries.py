@@ -8,12 +8,15 @@ from __future__ import annotations
 import logging
 import types
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from pydantic import BaseModel, ConfigDict
 
 from store import Queries, Store
+from store._queries import load
 from store.errors import (
+    CommitUnknown,
     InvalidInput,
     NotFound,
     QueryFileError,
@@ -82,6 +85,15 @@ class Top(BaseModel):
     price: int
 
 
+class Number(BaseModel):
+    """
+    A row of another.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    number: int
+
+
 @pytest.fixture
 def queries(tmp_path: Path) -> Queries:
     """
@@ -96,6 +108,28 @@ def test_rows_are_dtos_where_the_header_names_one(shop: Store, queries: Queries)
     with shop.session() as session:
         assert queries.reports.top(session, page_size=9) == [Top(sku="B", price=2), Top(sku="A", price=1)]
         assert queries.reports.top(session, page_size=0) == []
+
+
+@pytest.mark.parametrize("given", [{"how_many": 2, "number": "n"}, {"how_many": 1, "number": "'secret-canary'"}])
+def test_an_answer_behind_which_commit_was_sent_is_no_refusal(shop: Store, tmp_path: Path, given: dict[str, object]) -> None:
+    """
+    The statement and its COMMIT travel together: when the answer is not what it promises, it is stored, and the error says so.
+    """
+    text = f"""
+        -- name: rows(how_many)^
+        -- Return rows.
+        SELECT {given["number"]} AS number FROM generate_series(1, :how_many::bigint) AS n;
+    """
+    (tmp_path / "reports.sql").write_text(dedent(text))
+    function = load(tmp_path, colour="sync").reports.rows
+    with pytest.raises(CommitUnknown, match=r"reports\.rows was committed") as caught:
+        with shop.transaction() as tx:
+            tx.users.create(user("ada"))
+            tx.last(Number, function, how_many=given["how_many"])
+
+    assert isinstance(caught.value.__cause__, (TooManyRows, RowMismatch))
+    assert "secret-canary" not in str(caught.value.__cause__)
+    assert len(shop.users.list()) == 1
 
 
 def test_rows_are_named_tuples_otherwise(shop: Store, queries: Queries) -> None:
@@ -233,3 +267,29 @@ def test_a_value_that_is_not_there(shop: Store, tmp_path: Path) -> None:
         assert queries.one.value_of(session, id=1) == 1
         with pytest.raises(NotFound):
             queries.one.value_of(session, id=2)
+
+
+def test_filters_and_sorts_of_ones_own_folder(shop: Store, tmp_path: Path) -> None:
+    """
+    Filters are on when their parameters are passed, sorts are chosen by name, and rows are what the header says.
+    """
+    (tmp_path / "reports.sql").write_text(
+        "-- name: dearest(price_from, page_size)\n-- Return products.\n-- row: Top\n"
+        "SELECT p.sku, p.price FROM store.products AS p\n"
+        "WHERE true /*? dear */ AND p.price >= :price_from::numeric /*?*/\n"
+        "ORDER BY /*: dearest */ p.price DESC /*| cheapest p.price ASC */\n"
+        "LIMIT least(:page_size::bigint, 200);\n"
+    )
+    queries = Queries.load(tmp_path, rows={"Top": Top})
+    shop.catalog.create_many([product(f"S{n}", price=str(n)) for n in range(4)])
+    with shop.session() as session:
+
+        def skus(**choice: object) -> list[str]:
+            return [top.sku for top in queries.reports.dearest(session, page_size=9, **choice)]
+
+        assert skus() == ["S3", "S2", "S1", "S0"]
+        assert skus(sort="cheapest", price_from=2) == ["S2", "S3"]
+        with pytest.raises(WrongParameters, match="there is no sort 'price'.*sort dearest, cheapest"):
+            skus(sort="price")
+        with pytest.raises(WrongParameters, match="price_from may not be None"):
+            skus(price_from=None)

@@ -112,6 +112,29 @@ def test_a_swallowed_error_is_no_success(shop: Store) -> None:
     assert len(shop.users.list()) == 0
 
 
+def test_a_pool_of_connections_to_a_standby_is_replaced(dsn: str) -> None:
+    """
+    After a failover every connection of the pool may be one to what is a standby now: the second try gets a new one.
+    """
+    with Store.open(settings(dsn, pool_size=3)) as shop:
+        assert shop._pool is not None
+        taken = [shop._pool.getconn() for _ in range(3)]
+        for connection in taken:
+            connection.execute("SET default_transaction_read_only = on")
+        for connection in taken:
+            shop._pool.putconn(connection)
+        runs = 0
+
+        def work(tx: Session) -> None:
+            nonlocal runs
+            runs += 1
+            tx.users.create(user("ada"))
+
+        shop.run(work)
+
+        assert (runs, len(shop.users.list())) == (2, 1)
+
+
 def test_a_killed_connection_is_replaced(dsn: str, connect_admin: Connection) -> None:
     with Store.open(settings(dsn)) as shop:
         runs = 0

@@ -22,7 +22,7 @@ class Case:
     One statement, and what is expected of it.
     """
 
-    full_name: str
+    title: str
     text: str
     columns: tuple[tuple[str, bool], ...]
     """Name, and whether it is never NULL."""
@@ -47,7 +47,7 @@ def _read(path: Path) -> list[Case]:
         assert set(parameters) <= {"required", "optional"}, fields["name"]
         cases.append(
             Case(
-                full_name=f"{path.stem}.{fields['name']}",
+                title=f"{path.stem}.{fields['name']}",
                 text="\n".join(line for line in entry.splitlines() if not line.startswith("-- ")).strip(),
                 columns=tuple((name, verdict == "not null") for name, _, verdict in verdicts),
                 required=tuple(one == "required" for one in parameters),

@@ -35,7 +35,7 @@ class Query:
     text: str
     parameters: Sequence[str] = ()
     kind: str = "query"
-    full_name: str = "test.query"
+    title: str = "test.query"
 
 
 def facts_of(connection: Connection, text: str, *parameters: str, search_path: str = "") -> Facts:
@@ -58,18 +58,18 @@ def own(connect_admin: Connection) -> dict[str, Any]:
     """
     What the analyser says of sql/queries on the migrated schema.
     """
-    return analyse(connect_admin, queries.statements)
+    return analyse(connect_admin, queries.texts)
 
 
 def test_own_queries_have_facts(own: dict[str, Any]) -> None:
     """
     PostgreSQL has nothing against any of them, and what may be None by their headers is optional.
     """
-    assert [one.full_name for one in queries.statements] == list(own)
+    assert [one.title for one in queries.texts] == list(own)
     assert [] == [name for name, one in own.items() if isinstance(one, Finding)]
-    for one in queries.statements:
-        required = {parameter.name for parameter in own[one.full_name].parameters if parameter.is_required}
-        assert not required & one.nullable, one.full_name
+    for one in queries.texts:
+        required = {parameter.name for parameter in own[one.title].parameters if parameter.is_required}
+        assert not required & one.nullable, one.title
 
 
 def test_orders_place(own: dict[str, Any]) -> None:
@@ -141,10 +141,10 @@ def test_nothing_is_left_behind(corpus: Connection) -> None:
     """
     before = corpus.execute(LEFT_BEHIND).fetchone()
     statements = [
-        Query("INSERT INTO shop.users (email) VALUES ($1)", ["email"], full_name="a"),
-        Query("SELEC", full_name="b"),
-        Query("LOCK TABLE shop.users", full_name="c"),
-        Query("SELECT u.id FROM shop.users AS u FOR UPDATE", full_name="d"),
+        Query("INSERT INTO shop.users (email) VALUES ($1)", ["email"], title="a"),
+        Query("SELEC", title="b"),
+        Query("LOCK TABLE shop.users", title="c"),
+        Query("SELECT u.id FROM shop.users AS u FOR UPDATE", title="d"),
     ]
     found = analyse(corpus, statements)
 

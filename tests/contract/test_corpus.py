@@ -30,7 +30,7 @@ NEEDLESS = {
     "since18.virtual_column shown",
 }
 DECLARED = {"expressions.declared"}  # by the author of the statement: there is nothing to find
-each = pytest.mark.parametrize("name", [case.full_name for case in CASES])
+each = pytest.mark.parametrize("name", [case.title for case in CASES])
 
 
 @dataclass
@@ -72,7 +72,7 @@ def test_the_corpus_has_its_size() -> None:
     """
     Statements have names of their own, and there are many.
     """
-    assert len(CASES) == len({case.full_name for case in CASES})
+    assert len(CASES) == len({case.title for case in CASES})
     assert len(CASES) >= 260
 
 
@@ -81,7 +81,7 @@ def test_what_is_called_not_null_is_not_null(verdicts: dict[str, Facts], name: s
     """
     No column that may be NULL is called NOT NULL; one that is never NULL is called nullable only where it is listed.
     """
-    case = next(case for case in CASES if case.full_name == name)
+    case = next(case for case in CASES if case.title == name)
     if name not in verdicts:
         assert case.since > 16  # known to later servers only
         return
@@ -96,7 +96,7 @@ def test_parameters(verdicts: dict[str, Facts], name: str) -> None:
     """
     A parameter is required where None could only be refused or match nothing.
     """
-    case = next(case for case in CASES if case.full_name == name)
+    case = next(case for case in CASES if case.title == name)
     if name in verdicts:
         assert case.required == tuple(one.is_required for one in verdicts[name].parameters)
     else:
@@ -110,10 +110,10 @@ def test_how_it_compares(open_corpus: OpenCorpus, verdicts: dict[str, Facts], ca
     ours, walk, columns = Score(), Score(), 0
     with open_corpus() as connection:
         for case in (case for cases in in_turn(connection) for case in cases):
-            if case.full_name not in DECLARED:
+            if case.title not in DECLARED:
                 expected = [is_not_null for _, is_not_null in case.columns]
                 columns += len(expected)
-                ours.add(expected, [not column.is_nullable for column in verdicts[case.full_name].columns])
+                ours.add(expected, [not column.is_nullable for column in verdicts[case.title].columns])
                 walk.add(expected, not_null_columns(connection, case.text))
         version = connection.info.server_version // 10000
     with capsys.disabled():

@@ -96,7 +96,7 @@ def analysed(open_corpus: OpenCorpus) -> Iterator[Analysed]:
     with open_corpus() as connection:
         cases = next(in_turn(connection))
         facts = analyse(connection, cases)
-        yield Analysed(connection, [(case, one) for case in cases if isinstance(one := facts[case.full_name], Facts)])
+        yield Analysed(connection, [(case, one) for case in cases if isinstance(one := facts[case.title], Facts)])
 
 
 def insert(connection: Connection, rows: dict[str, list[dict[str, str | None]]]) -> None:
@@ -160,6 +160,6 @@ def test_no_row_has_a_null_where_none_is_said_to_be(
             found = answer(connection, case, [choose.choice(PARAMETERS[one.type]) for one in facts.parameters])
             answered += found is not None
             for column, nulls in zip(facts.columns, zip(*(found or []), strict=True), strict=False):
-                assert column.is_nullable or column.note == "declared" or not any(nulls), f"{case.full_name} {column.name}"
+                assert column.is_nullable or column.note == "declared" or not any(nulls), f"{case.title} {column.name}"
 
     assert answered >= 150

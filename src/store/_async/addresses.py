@@ -8,7 +8,7 @@ from store._arguments import checked
 from store._async.queries import queries
 from store._async.runner import AsyncRunner
 from store.errors import NotFound
-from store.models import Address, Id, PostalAddress
+from store.models import Address, Id, Postal, PostalAddress
 
 
 class AsyncAddressBook:
@@ -39,11 +39,11 @@ class AsyncAddressBook:
         """
         Replace an address as a whole. Raises NotFound.
         """
-        address_id, new = checked("address_id", Id, address_id), checked("address", PostalAddress, address)
+        address_id, new = checked("address_id", Id, address_id), checked("address", Postal, address)
         return await self._runner.one(Address, queries.addresses.replace_address, address_id=address_id, **new.model_dump())
 
     async def _create(self, user_id: int, address: PostalAddress) -> Address:
-        new = checked("address", PostalAddress, address)
+        new = checked("address", Postal, address)
         return await self._runner.one(Address, queries.addresses.create_address, user_id=user_id, **new.model_dump())
 
     async def _list(self, user_id: int) -> tuple[Address, ...]:

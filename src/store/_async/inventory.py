@@ -22,6 +22,7 @@ from store.models import (
     HoldVerdict,
     Id,
     Inventory,
+    LockedCart,
     Page,
     PageSize,
     Reason,
@@ -124,21 +125,25 @@ class AsyncInventories:
         """
         Hold units for an open cart until so many seconds have passed, all or none: of its own lines, or of the pairs
         (product_id, quantity) in `lines`. A hold replaces the cart's earlier one of the product; pairs of one product add up.
+        As every change of a cart does, it keeps it from being left behind for 30 days.
 
         Raises OutOfStock with every shortage, ProductUnavailable, NotFound, CartClosed, CartEmpty: then nothing was written.
         Locks the cart, the stock by ascending product, the holds.
         """
-        given = [] if lines is None else several("lines", tuple[Id, Held], lines)
-        found = await self._runner.again_if_taken(
-            "reservations_pkey",
-            HoldVerdict,
-            queries.inventory.reserve_stock,
-            cart_id=checked("cart_id", Id, cart_id),
-            of_cart=lines is None,
-            product_ids=[product_id for product_id, _ in given],
-            quantities=[quantity for _, quantity in given],
-            seconds=checked("seconds", HoldSeconds, seconds),
-        )
+        cart_id, given = checked("cart_id", Id, cart_id), [] if lines is None else several("lines", tuple[Id, Held], lines)
+        wanted = {
+            "cart_id": cart_id,
+            "of_cart": lines is None,
+            "product_ids": [product_id for product_id, _ in given],
+            "quantities": [quantity for _, quantity in given],
+            "seconds": checked("seconds", HoldSeconds, seconds),
+        }
+        found = await self._runner.many(HoldVerdict, queries.inventory.reserve_stock, **wanted)
+        if found and found[0].is_stale and found[0].cart_status == "open":
+            # It waited for somebody who changed the cart: behind a lock taken before, it sees what they left.
+            async with self._runner.transaction() as tx:
+                await tx.one_or_none(LockedCart, queries.carts.lock_cart, cart_id=cart_id)
+                found = await tx.many(HoldVerdict, queries.inventory.reserve_stock, **wanted)
         if not found:
             raise _no_cart(cart_id)
         return _held(found)

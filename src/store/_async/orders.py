@@ -44,6 +44,7 @@ from store.models import (
     PageSize,
     PlaceableCart,
     PlaceVerdict,
+    Postal,
     PostalAddress,
     Reason,
     StepVerdict,
@@ -256,7 +257,7 @@ class AsyncOwnOrders(AsyncOrderDesk):
 
 
 def _address(field: str, address: PostalAddress | None) -> str | None:
-    found = checked(field, PostalAddress | None, address)
+    found: PostalAddress | None = checked(field, Postal | None, address)
     return None if found is None else found.model_dump_json(exclude_none=True)
 
 

@@ -27,7 +27,8 @@ class AsyncQueries:
     A folder of .sql files as functions that take a session: `await queries.reports.top_products(session, limit=3)`.
 
     A file is a namespace. A statement's mark says what comes back: none a list, `^` a row or None, `$` a value, `!` how many
-    rows changed. Rows are DTOs where the header names one (`-- row: Report`), named tuples otherwise.
+    rows changed. Rows are DTOs where the header names one (`-- row: Report`), named tuples otherwise. A filter of the file
+    (`/*? name */`) is on when its parameters are passed, a declared sort is chosen by `sort`.
     """
 
     def __init__(self, folder: Path, rows: Mapping[str, type[BaseModel]], prefix: str) -> None:

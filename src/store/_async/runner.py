@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from store import _rows
 from store._runtime import Runtime, Scope
-from store.errors import NotFound, StoreError
+from store.errors import NotFound
 
 if TYPE_CHECKING:
     from store._async.session import AsyncSession
@@ -33,13 +33,6 @@ class AsyncRunner(ABC):
         """
         What all sessions of the store share.
         """
-
-    @property
-    def is_in_transaction(self) -> bool:
-        """
-        Whether statements join a transaction that somebody has opened.
-        """
-        return False
 
     @abstractmethod
     async def call(self, function: Any, parameters: dict[str, Any]) -> Any:
@@ -65,22 +58,6 @@ class AsyncRunner(ABC):
         """
         names, rows = await self.call(function, parameters)
         return _rows.as_models(model, names, rows)
-
-    async def again_if_taken(self, constraint: str, model: type[M], function: Any, **parameters: Any) -> list[M]:
-        """
-        Return every row; where somebody else was just taking the same key, run the statement once more, on what they left.
-
-        Inside a transaction the first attempt is a savepoint.
-        """
-        try:
-            if not self.is_in_transaction:
-                return await self.many(model, function, **parameters)
-            async with self.transaction() as tx:
-                return await tx.many(model, function, **parameters)
-        except StoreError as error:
-            if error.constraint != constraint:
-                raise
-        return await self.many(model, function, **parameters)
 
     async def one(self, model: type[M], function: Any, **parameters: Any) -> M:
         """

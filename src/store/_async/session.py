@@ -21,7 +21,7 @@ from store._async.runner import AsyncRunner
 from store._connection import MIN_TRANSACTION_TIMEOUT_VERSION
 from store._queries import Statement
 from store._runtime import EVERYTHING, Runtime, Scope
-from store.errors import CommitUnknown, StoreClosed, StoreError, TransactionAborted, WrongParameters
+from store.errors import CommitUnknown, StoreClosed, StoreError, TooManyRows, TransactionAborted, WrongParameters
 
 _log = logging.getLogger("store.query")
 
@@ -80,13 +80,6 @@ class AsyncSession(AsyncDomains, AsyncRunner):
         self._unit.is_handed_out = True
         return self._unit.lent()
 
-    @property
-    def is_in_transaction(self) -> bool:
-        """
-        Whether this is inside a transaction() block.
-        """
-        return self._unit.depth > 0
-
     def scoped(self, scope: Scope) -> AsyncSession:
         """
         Return a session on the same connection and in the same transaction that sees only what this scope owns.
@@ -129,7 +122,8 @@ class AsyncSession(AsyncDomains, AsyncRunner):
         Run the last statement of a transaction() block and return its row or None. In an outermost block COMMIT rides behind
         the statement in the same round trip, so that its locks are not held across the network; nothing may follow it.
 
-        The statement must have written nothing where its row is a refusal. Raises CommitUnknown as the block itself does.
+        The statement must have written nothing where its row is a refusal. Raises CommitUnknown as the block itself does, and
+        where the answer is not what the statement promises: it is stored then.
         """
         if self._unit.depth != 1:
             return await self.one_or_none(model, function, **parameters)
@@ -144,7 +138,7 @@ class AsyncSession(AsyncDomains, AsyncRunner):
                 _failures.translated(statement.full_name),
                 self._runtime.watchdog.watching(_failures.descriptor(connection), patience),
             ):
-                names, row, status = await function.adapter.select_one_then(
+                names, rows, status = await function.adapter.select_then(
                     connection, statement.name, statement.text, parameters, "COMMIT"
                 )
         except StoreError as error:
@@ -156,8 +150,15 @@ class AsyncSession(AsyncDomains, AsyncRunner):
             raise TransactionAborted
         self._unit.is_committed = True
         if not self._unit.is_patient:
-            self._notice_slow(statement, started, (names, row))
-        return None if row is None else _rows.as_models(model, names, (row,))[0]
+            self._notice_slow(statement, started, (names, rows[0] if rows else None))
+        try:
+            found = _rows.as_models(model, names, rows)
+            if len(found) > 1:
+                raise TooManyRows(f"{statement.full_name} returned more than one row")
+        except StoreError as error:
+            message = f"{statement.full_name} was committed, but its answer is not what it promises: read before you repeat"
+            raise CommitUnknown(message) from error
+        return found[0] if found else None
 
     @asynccontextmanager
     async def transaction(self, *, is_patient: bool = False) -> AsyncGenerator[AsyncSession]:

@@ -32,6 +32,7 @@ from store.errors import (
     DatabaseError,
     NestedCheckout,
     Overloaded,
+    ReadOnly,
     SchemaMissing,
     SchemaTooOld,
     ServerTooOld,
@@ -219,6 +220,11 @@ class AsyncStore(AsyncDomains, AsyncRunner):
             self._holder.set(task)
             try:
                 yield AsyncSession(unit, self._runtime, scope)
+            except ReadOnly as error:
+                # A primary that has become a standby: the other connections are to the same server.
+                if error.sqlstate is not None and not self._read_only:
+                    await self._replace_all()
+                raise
             finally:
                 self._holder.set(outer)
                 unit.connection = None
@@ -310,7 +316,7 @@ class AsyncStore(AsyncDomains, AsyncRunner):
     async def _configure(self, connection: psycopg.AsyncConnection[Any]) -> None:
         if self._pool is not None:
             self._known_errors = self._pool.get_stats().get("connections_errors", 0)
-        connection.prepared_max = 2 * len(queries.statements) + 100
+        connection.prepared_max = 2 * len(queries.texts) + 100
 
     async def _refuse_stale(self, connection: psycopg.AsyncConnection[Any]) -> None:
         """
@@ -322,10 +328,16 @@ class AsyncStore(AsyncDomains, AsyncRunner):
             with self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience):
                 await AsyncConnectionPool.check_connection(connection)
         except psycopg.Error:
-            if time.monotonic() - self._last_drain >= _DRAIN_SECONDS:
-                self._last_drain = time.monotonic()
-                await self._opened().drain()
+            await self._replace_all()
             raise
+
+    async def _replace_all(self) -> None:
+        """
+        Have every connection made anew, at most once a second.
+        """
+        if self._pool is not None and time.monotonic() - self._last_drain >= _DRAIN_SECONDS:
+            self._last_drain = time.monotonic()
+            await self._pool.drain()
 
     async def _alert(self, pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]]) -> None:
         if time.monotonic() - self._last_alert >= _ALERT_SECONDS:
@@ -369,12 +381,12 @@ class AsyncStore(AsyncDomains, AsyncRunner):
     async def _hold_to_contracts(self, connection: psycopg.AsyncConnection[Any]) -> None:
         from store.contract import probe  # and yoyo with it, which an application otherwise does without
 
-        asked = probe.probes(queries.statements)
+        asked = probe.probes(queries.texts)
         with self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience):
             # One transaction, or a pooler may give each statement another server.
             async with connection.transaction():
                 for each in asked:
-                    with _failures.translated(each.statement.full_name):
+                    with _failures.translated(each.statement.title):
                         await connection.execute(each.prepare, prepare=False)
                 found = await (await connection.execute(probe.LOOK, prepare=False)).fetchall()
                 for each in asked:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from store._bulk.files import Place, compressed, written
-from store._bulk.run import Progress, Tick
+from store._bulk.staging import Progress, Tick
 from store._sync.queries import queries
 from store._sync.store import Store
 

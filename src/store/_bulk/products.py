@@ -8,36 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from store._bulk.cells import NULL, Refused, as_name, as_price, as_sku, escaped, listed, printable, storable_fault, text_fault
 from store.errors import InvalidInput
 from store.models import MAX_STOCK
 
 FIELDS = ("sku", "name", "description", "price", "currency", "is_active", "on_hand")
 
-NULL = r"\N"
-"""COPY's text format for null."""
-
-_SKU = re.compile(r"[!-~](?:[ -~]*[!-~])?")
-_PRICE = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,20}))?")
 _NUMBER = re.compile(r"[0-9]{1,20}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
-_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
-_SPECIAL = re.compile(r"[\x00\t\n\r\\\ud800-\udfff]")
-_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 _FLAGS = {"true": "t", "t": "t", "yes": "t", "1": "t", "false": "f", "f": "f", "no": "f", "0": "f"}
 # What stands in the staging table for a column the file does not have. Nobody reads it: the merge knows which there are.
 _ABSENT = {"name": "-", "description": NULL, "price": "0", "is_active": "t", "on_hand": "0"}
-
-
-class Refused(Exception):
-    """
-    A row that breaks a rule: its column in the file, the value, and why.
-    """
-
-    def __init__(self, column: str, value: str, reason: str) -> None:
-        super().__init__(reason)
-        self.column = column
-        self.value = value
-        self.reason = reason
 
 
 class Columns:
@@ -57,7 +38,7 @@ class Columns:
             way_out = "name it by --map COLUMN=sku (case counts)"
             if len(header) == 1 and (found := next((sign for sign in ";\t" if sign in header[0]), None)):
                 way_out = f"its fields seem to be divided by {'tabs' if found == chr(9) else found}: say --delimiter"
-            raise InvalidInput(f"the file has no column sku, but {_listed(header)}: {way_out}", field="sku")
+            raise InvalidInput(f"the file has no column sku, but {listed(header)}: {way_out}", field="sku")
         for column in of_field.values():
             if header.count(column) > 1:
                 raise InvalidInput(f"the file has the column {column} {header.count(column)} times: keep one")
@@ -117,45 +98,31 @@ class ProductRules:
         raise AssertionError(record)  # pragma: no cover  # one of them has just refused
 
     def _of_sku(self, cell: str) -> str:
-        text = cell.strip()
-        if not _SKU.fullmatch(text) or len(text) > 64:
-            raise ValueError(_text_fault(text, 64) or "must be printable ASCII")
-        return text.replace("\\", r"\\")
+        return as_sku(cell.strip())
 
     def _of_name(self, cell: str) -> str:
-        text = self._trimmed(cell)
-        if not 1 <= len(text) <= 255 or text.isspace():
-            raise ValueError(_text_fault(text.strip() and text, 255))
-        return _escaped(text)
+        return as_name(self._trimmed(cell))
 
     def _of_description(self, cell: str) -> str:
         text = self._trimmed(cell)
         if not text:
             return NULL
         if len(text) > 10_000:
-            raise ValueError(_text_fault(text, 10_000))
-        return _escaped(text)
+            raise ValueError(text_fault(text, 10_000))
+        return escaped(text)
 
     def _of_price(self, cell: str) -> str:
-        text = cell.strip()
-        found = _PRICE.fullmatch(text)
-        if found is None:
-            raise ValueError(_price_fault(text))
-        whole, decimals = found[1].lstrip("0"), (found[2] or "")
-        if len(whole) > 12:
-            raise ValueError("must be below 1000000000000")
-        if decimals[4:].strip("0"):
-            raise ValueError("must have at most 4 decimals")
-        if not whole and not self._allow_zero_price and not decimals.strip("0"):
+        price = as_price(cell.strip())
+        if not self._allow_zero_price and not price.strip("0."):
             raise ValueError("must not be 0 (--allow-zero-price lets it pass)")
-        return f"{whole or '0'}.{decimals[:4]}" if decimals else whole or "0"
+        return price
 
     def _of_currency(self, cell: str) -> str:
         text = cell.strip()
         if not text:
             return self._currency
         if not _CURRENCY.fullmatch(text):
-            raise ValueError(_storable_fault(text) or "must be three capital letters (ISO 4217)")
+            raise ValueError(storable_fault(text) or "must be three capital letters (ISO 4217)")
         return text
 
     def _trimmed(self, cell: str) -> str:
@@ -185,59 +152,10 @@ def _check_mapping(header: Sequence[str], mapping: Mapping[str, str]) -> None:
     for column, field in mapping.items():
         given = f"--map {printable(column, 40)}={printable(field, 40)}"
         if field not in FIELDS:
-            raise InvalidInput(f"{given}: there is no such field, but {_listed(FIELDS)}")
+            raise InvalidInput(f"{given}: there is no such field, but {listed(FIELDS)}")
         if column not in header:
-            raise InvalidInput(f"{given}: the file has no such column, but {_listed(header)}")
+            raise InvalidInput(f"{given}: the file has no such column, but {listed(header)}")
     for field in set(mapping.values()):
         columns = [column for column, other in mapping.items() if other == field]
         if len(columns) > 1:
             raise InvalidInput(f"--map: {' and '.join(map(repr, columns))} would both be {field}: choose one", field=field)
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(printable(name, 40) for name in names[:20])
-    return shown + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-
-
-def _text_fault(text: str, longest: int) -> str:
-    if not text:
-        return "is missing"
-    if len(text) > longest:
-        return f"must have at most {longest} characters"
-    return _storable_fault(text)
-
-
-def _storable_fault(text: str) -> str:
-    found = _UNSTORABLE.search(text)
-    if found is None:
-        return ""
-    return "must not hold a NUL character" if found[0] == "\x00" else "is not UTF-8"
-
-
-def _price_fault(text: str) -> str:
-    if not text:
-        return "is missing"
-    if re.fullmatch(r"-[0-9.]+", text):
-        return "must not be negative"
-    return _storable_fault(text) or "must be plain digits, with a point before the decimals, like 19.99"
-
-
-def _escaped(text: str) -> str:
-    if _SPECIAL.search(text) is None:
-        return text
-    if fault := _storable_fault(text):
-        raise ValueError(fault)
-    return text.translate(_ESCAPES)
-
-
-def printable(text: str, longest: int) -> str:
-    """
-    Return text that any editor shows: bytes that are no UTF-8 in hexadecimal, and not more than so many characters.
-    """
-    shown = _UNSTORABLE.sub(_in_hexadecimal, text[:longest])
-    return shown if len(text) <= longest else f"{shown}… ({len(text)} characters)"
-
-
-def _in_hexadecimal(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\u{code:04x}" if 0xD800 <= code < 0xDC80 else f"\\x{code & 0xFF:02x}"  # bytes are U+DC80 to U+DCFF

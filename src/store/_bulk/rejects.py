@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from store._bulk.cells import printable
 from store._bulk.files import written
-from store._bulk.products import printable
 
 HEADER = ("line", "column", "value", "reason", "row")
 

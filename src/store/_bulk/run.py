@@ -8,43 +8,24 @@ import csv
 import io
 import json
 import time
-import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
-from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from store._bulk.files import Place, Source, opened
-from store._bulk.products import FIELDS, Columns, ProductRules, Refused
-from store._bulk.readers import Broken, Table
+from store._bulk.files import Place, opened
+from store._bulk.products import FIELDS, Columns, ProductRules
+from store._bulk.readers import Table
 from store._bulk.rejects import Rejects
+from store._bulk.staging import PAGE, Progress, Staging, refuse_same
 from store._sync.queries import queries
 from store._sync.session import Session
 from store._sync.store import Store
-from store.errors import Conflict, InvalidInput
+from store.errors import Conflict
 from store.models import Count, Dto, Id
 
 Delimiter = Literal[",", ";", "\t"]
-
-_BLOCK = 1 << 18
-_PAGE = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """
-    How far an import or export is. `size` is None where nobody knows it; `position` counts bytes as they lie on disk.
-    """
-
-    step: Literal["reading", "checking", "merging", "writing"]
-    rows: int
-    position: int = 0
-    size: int | None = None
-
-
-Progress = Callable[[Tick], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +75,15 @@ class ImportConflict(Dto, frozen=True):
     on_hand: Count
 
 
+class ImportHold(Dto, frozen=True):
+    """
+    How many units of the product in a line are held.
+    """
+
+    line: Count
+    reserved: Count
+
+
 class ImportCounts(Dto, frozen=True):
     """
     What a merge did, in products.
@@ -137,14 +127,14 @@ def import_products(
     changed the same products meanwhile: run it again.
     """
     started = time.monotonic()
-    _refuse_same(source, rejects)
+    refuse_same(source, rejects)
     with opened(source) as file, Rejects(rejects) as refused:
         table = Table(file, delimiter=delimiter)
         columns = Columns(table.header, mapping or {})
         rules = ProductRules(
             columns, currency=store.runtime.settings.currency, allow_zero_price=allow_zero_price, is_quoted=table.is_quoted
         )
-        importing = _Import(file, table, columns, rules, refused, progress or _say_nothing)
+        importing = _Import(Staging(file, table, refused, progress), columns, rules)
         try:
             with store.transaction(is_patient=True) as tx:
                 report = importing.run(tx)
@@ -157,29 +147,24 @@ def import_products(
 
 @dataclass(slots=True)
 class _Import:
-    _file: Source
-    _table: Table
+    _staging: Staging
     _columns: Columns
     _rules: ProductRules
-    _rejects: Rejects
-    _progress: Progress
-    _rows: int = 0
-    _id: uuid.UUID = field(default_factory=uuid.uuid4)
 
     def run(self, tx: Session) -> ImportReport:
         """
         Stage, check, merge, clear.
         """
         tx.call(queries.imports.prepare_import, {})
-        self._stage(tx)
-        self._report("checking")
+        self._staging.copy(tx, queries.imports.copy_products_in, self._rules.staged)
+        self._staging.report("checking")
         self._refuse_conflicts(tx)
-        self._report("merging")
+        self._staging.report("merging")
         has = {f"has_{name}": self._columns.has(name) for name in ("name", "description", "price", "on_hand")}
         counts = tx.one(
             ImportCounts,
             queries.imports.merge_products,
-            import_id=self._id,
+            import_id=self._staging.id,
             has_currency=self._names_currency,
             has_active=self._columns.has("is_active"),
             **has,
@@ -187,14 +172,14 @@ class _Import:
         if counts.keys != counts.inserted + counts.updated + counts.unchanged:
             raise Conflict("somebody changed products of this import at the same time: nothing was stored, run it again")
         if counts.inserted or self._columns.has("on_hand"):
-            tx.affected(queries.imports.record_import_movements, import_id=self._id)
-        tx.affected(queries.imports.clear_product_import, import_id=self._id)
-        self._rejects.flush()
-        accepted = self._rows - self._rejects.count
+            tx.affected(queries.imports.record_import_movements, import_id=self._staging.id)
+        tx.affected(queries.imports.clear_product_import, import_id=self._staging.id)
+        self._staging.rejects.flush()
+        accepted = self._staging.rows - self._staging.rejects.count
         return ImportReport(
-            rows=self._rows,
+            rows=self._staging.rows,
             accepted=accepted,
-            rejected=self._rejects.count,
+            rejected=self._staging.rejects.count,
             inserted=counts.inserted,
             updated=counts.updated,
             unchanged=counts.unchanged,
@@ -210,62 +195,49 @@ class _Import:
         # A price without a currency is one in STORE_CURRENCY; a file without prices says nothing of currencies.
         return self._columns.has("price") or self._columns.has("currency")
 
-    def _stage(self, tx: Session) -> None:
-        table, rules, prefix = self._table, self._rules, f"{self._id}\t"
-        block: list[str] = []
-        size = 0
-        with tx.copy(queries.imports.copy_products_in) as copy:
-            for record in table:
-                self._rows += 1
-                if isinstance(record, Broken):
-                    self._rejects.add(table.line, "", "", record.reason, table.raw())
-                    continue
-                try:
-                    row = f"{prefix}{table.line}\t{rules.staged(record)}\n"
-                except Refused as refusal:
-                    self._rejects.add(table.line, refusal.column, refusal.value, refusal.reason, table.raw())
-                    continue
-                block.append(row)
-                size += len(row)
-                if size >= _BLOCK:
-                    copy.write("".join(block))
-                    block.clear()
-                    size = 0
-                    self._report("reading")
-            copy.write("".join(block))
-        self._report("reading")
-
     def _refuse_conflicts(self, tx: Session) -> None:
         line = 0
         while True:
             page = tx.many(
                 ImportConflict,
                 queries.imports.find_import_conflicts,
-                import_id=self._id,
+                import_id=self._staging.id,
                 after_line=line,
                 has_name=self._columns.has("name"),
                 has_price=self._columns.has("price"),
                 has_currency=self._names_currency,
                 has_on_hand=self._columns.has("on_hand"),
-                page_size=_PAGE,
+                page_size=PAGE,
             )
-            for conflict in page:
+            refused = self._still_refused(tx, page)
+            for conflict in refused:
                 name, reason = _explained(conflict)
                 column, value = self._columns.names.get(name, name), str(getattr(conflict, name))
-                self._rejects.add(conflict.line, column, value, reason, self._staged_row(conflict))
+                self._staging.rejects.add(conflict.line, column, value, reason, self._staged_row(conflict))
+            if refused:
+                lines = [each.line for each in refused]
+                tx.affected(queries.imports.drop_import_lines, import_id=self._staging.id, lines=lines)
             if page:
                 line = page[-1].line
-                tx.affected(queries.imports.drop_import_lines, import_id=self._id, lines=[each.line for each in page])
-            if len(page) < _PAGE:
+            if len(page) < PAGE:
                 return
+
+    def _still_refused(self, tx: Session, page: list[ImportConflict]) -> list[ImportConflict]:
+        """
+        Return the conflicts that are left when holds that are over count no more.
+        """
+        lines = [each.line for each in page if each.problem == "below_reserved"]
+        if not lines:
+            return page
+        holds = tx.many(ImportHold, queries.imports.reclaim_import_holds, import_id=self._staging.id, lines=lines)
+        held = {hold.line: hold.reserved for hold in holds}
+        left = [each if each.line not in held else each.model_copy(update={"reserved": held[each.line]}) for each in page]
+        return [each for each in left if each.problem != "below_reserved" or each.on_hand < (each.reserved or 0)]
 
     def _staged_row(self, conflict: ImportConflict) -> str:
         text = io.StringIO()
         csv.writer(text, lineterminator="").writerow([getattr(conflict, name) for name in FIELDS if self._columns.has(name)])
         return text.getvalue()
-
-    def _report(self, step: Literal["reading", "checking", "merging"]) -> None:
-        self._progress(Tick(step, self._rows, self._file.position, self._file.size))
 
 
 def _explained(conflict: ImportConflict) -> tuple[str, str]:
@@ -275,12 +247,3 @@ def _explained(conflict: ImportConflict) -> tuple[str, str]:
         return "on_hand", f"{conflict.reserved} units of the product are reserved, so there cannot be fewer"
     missing = conflict.problem.removeprefix("new_without_")
     return "sku", f"there is no such product, and without a column {missing} it cannot be created"
-
-
-def _say_nothing(tick: Tick) -> None:
-    pass
-
-
-def _refuse_same(source: Place, rejects: Path | None) -> None:
-    if rejects is not None and isinstance(source, (str, PathLike)) and Path(source).resolve() == rejects.resolve():
-        raise InvalidInput(f"{rejects} is the file to read: choose another one for the rejects", field="rejects")

@@ -36,6 +36,13 @@ class Namespaces:
         """
         return self._statements
 
+    @property
+    def texts(self) -> tuple[Statement, ...]:
+        """
+        Return every text that can be sent: of a statement with filters or sorts one for each choice.
+        """
+        return tuple(text for statement in self._statements for text in statement.texts())
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
 

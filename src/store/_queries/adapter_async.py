@@ -11,6 +11,7 @@ from psycopg import AsyncConnection, AsyncRawCursor
 from psycopg.rows import tuple_row
 
 from store._queries.bind import bind, teach
+from store._queries.choice import choose
 from store._queries.results import names
 from store._queries.statement import Statement
 from store.errors import NotFound, TooManyRows
@@ -60,27 +61,22 @@ class AsyncAdapter:
             raise TooManyRows(f"{statement.full_name} returned more than one row")
         return columns, rows[0] if rows else None
 
-    async def select_one_then(
+    async def select_then(
         self,
         conn: AsyncConnection[Any],
         query_name: str,
         sql: str,
         parameters: Mapping[str, object],
         command: str,
-    ) -> tuple[tuple[str, ...], tuple[Any, ...] | None, str | None]:
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]], str | None]:
         """
-        Do as select_one with a command right behind the query, in the same round trip; return its status too.
+        Do as select with a command right behind the query, in the same round trip; return its status too.
         """
         async with AsyncRawCursor(conn, row_factory=tuple_row) as cursor, AsyncRawCursor(conn, row_factory=tuple_row) as behind:
             async with conn.pipeline():
                 statement = await self._execute(cursor, query_name, sql, parameters)
                 await behind.execute(command.encode(), prepare=False)
-            columns = names(cursor, statement)
-            rows = await cursor.fetchmany(2)
-            status = behind.statusmessage
-        if len(rows) > 1:
-            raise TooManyRows(f"{statement.full_name} returned more than one row")
-        return columns, rows[0] if rows else None, status
+            return names(cursor, statement), await cursor.fetchall(), behind.statusmessage
 
     async def select_value(
         self, conn: AsyncConnection[Any], query_name: str, sql: str, parameters: Mapping[str, object]
@@ -109,6 +105,9 @@ class AsyncAdapter:
         self, cursor: AsyncRawCursor[Any], query_name: str, sql: str, parameters: Mapping[str, object]
     ) -> Statement:
         statement = self.statements[query_name]
+        if statement.variants:
+            statement, parameters = choose(statement, parameters)
+            sql = statement.text
         bound = bind(statement, parameters)
         teach(cursor.adapters)
         # Bytes, as the text of a .sql file is no LiteralString; nothing of a caller's can enter it.

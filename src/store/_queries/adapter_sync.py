@@ -12,6 +12,7 @@ from psycopg import Connection, RawCursor
 from psycopg.rows import tuple_row
 
 from store._queries.bind import bind, teach
+from store._queries.choice import choose
 from store._queries.results import names
 from store._queries.statement import Statement
 from store.errors import NotFound, TooManyRows
@@ -61,27 +62,22 @@ class Adapter:
             raise TooManyRows(f"{statement.full_name} returned more than one row")
         return columns, rows[0] if rows else None
 
-    def select_one_then(
+    def select_then(
         self,
         conn: Connection[Any],
         query_name: str,
         sql: str,
         parameters: Mapping[str, object],
         command: str,
-    ) -> tuple[tuple[str, ...], tuple[Any, ...] | None, str | None]:
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]], str | None]:
         """
-        Do as select_one with a command right behind the query, in the same round trip; return its status too.
+        Do as select with a command right behind the query, in the same round trip; return its status too.
         """
         with RawCursor(conn, row_factory=tuple_row) as cursor, RawCursor(conn, row_factory=tuple_row) as behind:
             with conn.pipeline():
                 statement = self._execute(cursor, query_name, sql, parameters)
                 behind.execute(command.encode(), prepare=False)
-            columns = names(cursor, statement)
-            rows = cursor.fetchmany(2)
-            status = behind.statusmessage
-        if len(rows) > 1:
-            raise TooManyRows(f"{statement.full_name} returned more than one row")
-        return columns, rows[0] if rows else None, status
+            return names(cursor, statement), cursor.fetchall(), behind.statusmessage
 
     def select_value(self, conn: Connection[Any], query_name: str, sql: str, parameters: Mapping[str, object]) -> Any:
         """
@@ -104,6 +100,9 @@ class Adapter:
 
     def _execute(self, cursor: RawCursor[Any], query_name: str, sql: str, parameters: Mapping[str, object]) -> Statement:
         statement = self.statements[query_name]
+        if statement.variants:
+            statement, parameters = choose(statement, parameters)
+            sql = statement.text
         bound = bind(statement, parameters)
         teach(cursor.adapters)
         # Bytes, as the text of a .sql file is no LiteralString; nothing of a caller's can enter it.

@@ -9,6 +9,7 @@ from typing import Any, cast
 from aiosql.queries import Queries
 from aiosql.types import DriverAdapterProtocol, QueryDatum, QueryFn, SQLOperationType
 
+from store._queries.choice import parameters
 from store._queries.loader import Registry
 from store._queries.statement import Statement
 from store.errors import WrongParameters
@@ -69,4 +70,5 @@ class Container(Queries):
 
 
 def _call(statement: Statement) -> str:
-    return f"{statement.name}({', '.join(f'{name}=...' for name in statement.parameters)})"
+    names = [name for names in parameters(statement) for name in names]
+    return f"{statement.name}({', '.join(f'{name}=...' for name in names)})"

@@ -5,14 +5,16 @@ From the tokens of a file to its statements: split, check, number the parameters
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import dropwhile, pairwise
 from pathlib import Path
+from types import MappingProxyType
 
 from store._queries.casts import casts
 from store._queries.header import MARK, STARTS, Header, check_name, read_header
-from store._queries.statement import Statement
+from store._queries.statement import Call, Statement
 from store._queries.tokens import TRIVIA, Token, fault, resolve, significant, tokenize
+from store._queries.variants import check_switches, is_mark, read_marks
 
 _STEERS = frozenset(
     {
@@ -80,42 +82,67 @@ def _split(tokens: Sequence[Token], path: Path) -> Iterator[list[Token]]:
 
 
 def _read_entry(tokens: list[Token], path: Path, prefix: str) -> Statement:
-    begin = next((at for at, token in enumerate(tokens) if token.kind not in TRIVIA), len(tokens))
+    begin = next((at for at, token in enumerate(tokens) if token.kind not in TRIVIA or is_mark(token)), len(tokens))
     header = read_header([token for token in tokens[:begin] if token.kind == "comment"], path)
-    body = _one_statement(resolve(tokens[begin:], path), header, path)
+    marked = read_marks(tokens[begin:], path)
+    bodies = {choice: _read_body(marked.tokens(choice), header, path) for choice in marked.choices()}
+    numbers = {choice: _numbers(body, header, path) for choice, body in bodies.items()}
+    _check_used(header, numbers.values(), next(iter(bodies.values())), path)
+    check_switches(marked, {choice: frozenset(number) for choice, number in numbers.items()})
+    if header.kind == "copy" and len(bodies) > 1:
+        raise fault(path, header.line, f"{header.name}: a COPY has one text: write a query of each sort")
+    if marked.sorts and "sort" in header.parameters:
+        raise fault(path, header.line, f"{header.name}: `sort` chooses among the declared sorts: rename the parameter")
+    writes = any(_writes(body) for body in bodies.values())
+    variants: dict[Call, Statement] = {}
+    for choice, body in bodies.items():
+        variants[frozenset(numbers[choice]), choice.sort] = Statement(
+            domain=path.stem,
+            name=header.name,
+            mark=header.mark,
+            parameters=tuple(numbers[choice]),
+            nullable=header.nullable & numbers[choice].keys(),
+            oids=_types(body, header, path),
+            row=header.row,
+            rows=header.rows,
+            plan=header.plan,
+            kind=header.kind,
+            writes=writes,
+            text=f"/* {prefix}:{path.stem}.{header.name} */ {_text(body, numbers[choice])}",
+            doc=header.doc,
+            path=path,
+            line=header.line,
+            first_line=body[0].line,
+            filters=choice.filters,
+            sort=choice.sort,
+            variants=MappingProxyType(variants if len(bodies) > 1 else {}),
+        )
+    return next(iter(variants.values()))
+
+
+def _read_body(tokens: Sequence[Token], header: Header, path: Path) -> list[Token]:
+    body = _one_statement(resolve(tokens, path), header, path)
     _check_marks_above(body, header, path)
     _check_statement(body, header, path)
-    numbers = _check_parameters(body, header, path)
+    return body
+
+
+def _types(body: Sequence[Token], header: Header, path: Path) -> Mapping[str, int]:
     types = casts(body)
-    for name in sorted(header.nullable - set(types)):
+    used = {token.text[1:] for token in body if token.kind == "parameter"}
+    for name in sorted(header.nullable & used - types.keys()):
         raise fault(
             path,
             header.line,
             f"{header.name}: {name} may be null and has no type: cast it to one of PostgreSQL's own, as in :{name}::text",
         )
-    return Statement(
-        domain=path.stem,
-        name=header.name,
-        mark=header.mark,
-        parameters=tuple(numbers),
-        nullable=header.nullable,
-        oids=types,
-        row=header.row,
-        rows=header.rows,
-        plan=header.plan,
-        kind=header.kind,
-        writes=_writes(body),
-        text=f"/* {prefix}:{path.stem}.{header.name} */ {_text(body, numbers)}",
-        doc=header.doc,
-        path=path,
-        line=header.line,
-        first_line=body[0].line,
-    )
+    return types
 
 
 def _one_statement(tokens: list[Token], header: Header, path: Path) -> list[Token]:
     while tokens and (tokens[-1].kind in TRIVIA or tokens[-1].kind == "semicolon"):
         tokens.pop()
+    tokens = list(dropwhile(lambda token: token.kind in TRIVIA, tokens))
     if not tokens or tokens[0].kind == "semicolon":
         raise fault(path, header.line, f"{header.name} is empty: the statement is missing")
     for token in tokens:
@@ -201,7 +228,7 @@ def _check_copy(first: str, words: Sequence[str], header: Header, line: int, pat
         raise fault(path, header.line, f"{header.name}: PostgreSQL takes no parameters in COPY: declare none")
 
 
-def _check_parameters(body: Sequence[Token], header: Header, path: Path) -> dict[str, int]:
+def _numbers(body: Sequence[Token], header: Header, path: Path) -> dict[str, int]:
     numbers: dict[str, int] = {}
     for at, token in enumerate(body):
         if token.kind != "parameter":
@@ -210,10 +237,14 @@ def _check_parameters(body: Sequence[Token], header: Header, path: Path) -> dict
         if name not in header.parameters:
             raise fault(path, token.line, f"{header.name}: undeclared parameter :{name}: {_undeclared(body[at - 1])}")
         numbers.setdefault(name, len(numbers) + 1)
-    for name in header.parameters:
-        if name not in numbers:
-            raise fault(path, header.line, f"{header.name}: {name} is declared and not used: {_unused(name, body)}")
     return numbers
+
+
+def _check_used(header: Header, numbers: Iterable[dict[str, int]], body: Sequence[Token], path: Path) -> None:
+    used = {name for number in numbers for name in number}
+    for name in header.parameters:
+        if name not in used:
+            raise fault(path, header.line, f"{header.name}: {name} is declared and not used: {_unused(name, body)}")
 
 
 def _undeclared(before: Token) -> str:

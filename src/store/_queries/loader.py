@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 from aiosql.query_loader import QueryLoader
 from aiosql.types import DriverAdapterProtocol, QueryDatum, SQLOperationType
 
+from store._queries.choice import parameters, sorts
 from store._queries.entry import read_statements
 from store._queries.statement import Mark, Statement
 from store.errors import QueryFileError
@@ -59,7 +61,7 @@ class Loader(QueryLoader):
         """
         Load the entries of a text; `fname` gives the name of the domain.
         """
-        return [self._datum(statement) for statement in read_statements(sql, Path(fname), self._prefix)]
+        return [self._datum(statement) for statement in _read(sql, Path(fname), self._prefix)]
 
     def load_query_data_from_file(
         self,
@@ -99,10 +101,23 @@ class Loader(QueryLoader):
             signature=_signature(statement),
             floc=(statement.path, statement.line),
             attributes=None,
-            parameters=list(statement.parameters),
+            parameters=[name for names in parameters(statement) for name in names],
         )
+
+
+@lru_cache(maxsize=256)
+def _read(sql: str, path: Path, prefix: str) -> tuple[Statement, ...]:
+    # Both colours load the same files; reading takes most of the time, and a Statement never changes.
+    return tuple(read_statements(sql, path, prefix))
 
 
 def _signature(statement: Statement) -> inspect.Signature:
     given = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in ("self", "conn")]
-    return inspect.Signature(given + [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in statement.parameters])
+    required, optional = parameters(statement)
+    given += [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in required]
+    given += [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=...) for name in optional]
+    if declared := sorts(statement):
+        given.append(
+            inspect.Parameter("sort", inspect.Parameter.KEYWORD_ONLY, default=declared[0], annotation=Literal[declared])
+        )
+    return inspect.Signature(given)

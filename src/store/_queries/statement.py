@@ -5,18 +5,23 @@ One named query: what its header promises and the text that goes to the server.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 Mark = Literal["", "^", "$", "!"]
 Kind = Literal["query", "copy"]
+Call = tuple[frozenset[str], str | None]
+"""What chooses a text: the names of the parameters that are passed, and the sort."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Statement:
     """
     A query of a .sql file: the same object for as long as the file stays loaded.
+
+    An entry with optional filters or declared sorts has several texts. Each is a Statement of its own; the entry itself is the
+    one that the file shows, with all filters on and the first sort. `texts()` are all that can be sent.
     """
 
     domain: str
@@ -44,6 +49,32 @@ class Statement:
     """The line of `-- name:`."""
     first_line: int
     """The line on which the SQL begins."""
+    filters: tuple[str, ...] = ()
+    """The optional filters that are on in this text."""
+    sort: str | None = None
+    """The declared sort of this text."""
+    variants: Mapping[Call, Statement] = field(default_factory=dict[Call, "Statement"], repr=False)
+    """All texts of the entry by what chooses them, the file's own first; empty where there is but one text."""
+
+    @property
+    def label(self) -> str:
+        """
+        Return what tells this text from the others of its entry: 'status+newest', or nothing at all.
+        """
+        return "+".join([*self.filters, *([self.sort] if self.sort else [])])
+
+    @property
+    def title(self) -> str:
+        """
+        Return the full name, and of several texts which one it is: 'orders.list_orders[status+newest]'.
+        """
+        return f"{self.full_name}[{self.label}]" if self.variants else self.full_name
+
+    def texts(self) -> tuple[Statement, ...]:
+        """
+        Return every text that the entry can send, the file's own first.
+        """
+        return tuple(self.variants.values()) or (self,)
 
     @property
     def full_name(self) -> str:

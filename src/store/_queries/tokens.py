@@ -81,16 +81,16 @@ def fault(path: object, line: int, message: str) -> QueryFileError:
     return QueryFileError(f"{path}:{line}: {message}")
 
 
-def tokenize(sql: str, path: object = "<sql>") -> list[Token]:
+def tokenize(sql: str, path: object = "<sql>", *, line: int = 1) -> list[Token]:
     """
-    Cut the text into tokens; put together again they are the text.
+    Cut the text into tokens; put together again they are the text. `line` is where the text begins.
 
     Raises QueryFileError for what is opened and never closed, for a hand-written $1 and for a zero byte.
     """
     tokens: list[Token] = []
     if (zero := sql.find("\0")) >= 0:
-        raise fault(path, sql.count("\n", 0, zero) + 1, "a zero byte: PostgreSQL ends the statement there, remove it")
-    at, line = 0, 1
+        raise fault(path, line + sql.count("\n", 0, zero), "a zero byte: PostgreSQL ends the statement there, remove it")
+    at = 0
     while found := _TOKEN.match(sql, at):
         kind, text = found.lastgroup, found.group()
         if kind == "positional":

@@ -9,7 +9,7 @@ from store._arguments import checked
 from store._sync.queries import queries
 from store._sync.runner import Runner
 from store.errors import NotFound
-from store.models import Address, Id, PostalAddress
+from store.models import Address, Id, Postal, PostalAddress
 
 
 class AddressBook:
@@ -40,11 +40,11 @@ class AddressBook:
         """
         Replace an address as a whole. Raises NotFound.
         """
-        address_id, new = checked("address_id", Id, address_id), checked("address", PostalAddress, address)
+        address_id, new = checked("address_id", Id, address_id), checked("address", Postal, address)
         return self._runner.one(Address, queries.addresses.replace_address, address_id=address_id, **new.model_dump())
 
     def _create(self, user_id: int, address: PostalAddress) -> Address:
-        new = checked("address", PostalAddress, address)
+        new = checked("address", Postal, address)
         return self._runner.one(Address, queries.addresses.create_address, user_id=user_id, **new.model_dump())
 
     def _list(self, user_id: int) -> tuple[Address, ...]:

@@ -37,16 +37,17 @@ from store.models import (
     Text,
 )
 
+_EVERY_PRICE = {"price_from": Decimal(0), "price_to": MAX_AMOUNT}
 _PRICE_STEPS = tuple(Decimal(step) for step in (0, 5, 10, 25, 50, 100, 250, 500, 1000))
 
-# By sort and direction: the statement, and the key before every key, after which the first page starts.
-_LISTINGS: dict[tuple[str, bool], tuple[Any, Any, Any]] = {
-    ("created_at", False): (queries.catalog.list_products_by_created_at, Instant, MIN_INSTANT),
-    ("created_at", True): (queries.catalog.list_products_by_created_at_desc, Instant, MAX_INSTANT),
-    ("name", False): (queries.catalog.list_products_by_name, Text, ""),
-    ("name", True): (queries.catalog.list_products_by_name_desc, Text, "\U0010ffff" * 256),
-    ("price", False): (queries.catalog.list_products_by_price, Money, Decimal(0)),
-    ("price", True): (queries.catalog.list_products_by_price_desc, Money, MAX_AMOUNT),
+# By sort and direction: the statement, its sort, and the key before every key, after which the first page starts.
+_LISTINGS: dict[tuple[str, bool], tuple[Any, str, Any, Any]] = {
+    ("created_at", False): (queries.catalog.list_products, "oldest", Instant, MIN_INSTANT),
+    ("created_at", True): (queries.catalog.list_products, "newest", Instant, MAX_INSTANT),
+    ("name", False): (queries.catalog.list_products, "name_up", Text, ""),
+    ("name", True): (queries.catalog.list_products, "name_down", Text, "\U0010ffff" * 256),
+    ("price", False): (queries.catalog.list_products_by_price, "cheapest", Money, Decimal(0)),
+    ("price", True): (queries.catalog.list_products_by_price, "dearest", Money, MAX_AMOUNT),
 }
 
 
@@ -70,9 +71,10 @@ class ShopCatalog:
         """
         Count the products of a listing, or of a search when `text` is given, in all and by range of price.
         """
-        function, parameters = queries.catalog.facet_products, _filters(price_from, price_to, in_stock, self._active)
+        filters = _filters(price_from, price_to, in_stock, self._active)
+        function, parameters = queries.catalog.facet_products, _EVERY_PRICE | filters
         if text is not None:
-            function, parameters = queries.catalog.facet_search, parameters | {"text": checked("text", SearchText, text)}
+            function, parameters = queries.catalog.facet_search, filters | {"text": checked("text", SearchText, text)}
         counted = self._runner.one(CountedFacets, function, price_steps=list(_PRICE_STEPS), **parameters)
         ends: tuple[Decimal | None, ...] = (*_PRICE_STEPS[1:], None)
         ranges = tuple(
@@ -151,18 +153,20 @@ class ShopCatalog:
     ) -> Page[Product]:
         sort, is_down = checked("sort", ProductSort, sort), checked("descending", Flag, descending)
         page_size = checked("page_size", PageSize, page_size)
-        function, kind, extreme = _LISTINGS[sort, is_down]
+        function, order, kind, extreme = _LISTINGS[sort, is_down]
         listing = f"products {sort} {'desc' if is_down else 'asc'}"
         after, after_id = (extreme, MAX_ID if is_down else 0) if cursor is None else decode(listing, kind, cursor)
-        if sort == "price":
+        if sort == "price" and "price_from" in filters:
             # The page starts at the near end of the range, or behind the cursor where that lies inside.
-            near = filters.pop("price_to" if is_down else "price_from")
+            near, far = filters.pop("price_from"), filters.pop("price_to")
+            if is_down:
+                near, far = far, near
             is_outside = after > near if is_down else after < near
             if is_outside or cursor is None:
                 after, after_id = near, MAX_ID if is_down else 0
-        found = self._runner.many(
-            Product, function, **{f"after_{sort}": after}, after_id=after_id, page_size=page_size, **filters
-        )
+            filters["price_end"] = far
+        keys = {f"after_{sort}": after, "after_id": after_id}
+        found = self._runner.many(Product, function, sort=order, page_size=page_size, **keys, **filters)
         page = tuple(found[:page_size])
         is_last = len(found) <= page_size
         return Page(page, None if is_last else encode(listing, getattr(page[-1], sort), page[-1].id))
@@ -265,17 +269,15 @@ class Catalog(ShopCatalog):
 
 
 def _filters(price_from: Decimal | None, price_to: Decimal | None, in_stock: object, active: list[bool]) -> dict[str, Any]:
-    lowest = Decimal(0) if price_from is None else checked("price_from", Money, price_from)
-    highest = MAX_AMOUNT if price_to is None else checked("price_to", Money, price_to)
-    if lowest > highest:
-        message = "price_from: must not be above price_to"
-        raise InvalidInput(message, field="price_from")
-    return {
-        "price_from": lowest,
-        "price_to": highest,
-        "min_available": 1 if checked("in_stock", Flag, in_stock) else 0,
-        "active": active,
-    }
+    filters: dict[str, Any] = {"active": active}
+    if price_from is not None or price_to is not None:
+        lowest = Decimal(0) if price_from is None else checked("price_from", Money, price_from)
+        highest = MAX_AMOUNT if price_to is None else checked("price_to", Money, price_to)
+        if lowest > highest:
+            message = "price_from: must not be above price_to"
+            raise InvalidInput(message, field="price_from")
+        filters |= {"price_from": lowest, "price_to": highest}
+    return filters | ({"min_available": 1} if checked("in_stock", Flag, in_stock) else {})
 
 
 def _found(product: Product | None, product_id: int) -> Product:

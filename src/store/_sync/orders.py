@@ -45,6 +45,7 @@ from store.models import (
     PageSize,
     PlaceableCart,
     PlaceVerdict,
+    Postal,
     PostalAddress,
     Reason,
     StepVerdict,
@@ -253,7 +254,7 @@ class OwnOrders(OrderDesk):
 
 
 def _address(field: str, address: PostalAddress | None) -> str | None:
-    found = checked(field, PostalAddress | None, address)
+    found: PostalAddress | None = checked(field, Postal | None, address)
     return None if found is None else found.model_dump_json(exclude_none=True)
 
 

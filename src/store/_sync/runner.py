@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from store import _rows
 from store._runtime import Runtime, Scope
-from store.errors import NotFound, StoreError
+from store.errors import NotFound
 
 if TYPE_CHECKING:
     from store._sync.session import Session
@@ -34,13 +34,6 @@ class Runner(ABC):
         """
         What all sessions of the store share.
         """
-
-    @property
-    def is_in_transaction(self) -> bool:
-        """
-        Whether statements join a transaction that somebody has opened.
-        """
-        return False
 
     @abstractmethod
     def call(self, function: Any, parameters: dict[str, Any]) -> Any:
@@ -66,22 +59,6 @@ class Runner(ABC):
         """
         names, rows = self.call(function, parameters)
         return _rows.as_models(model, names, rows)
-
-    def again_if_taken(self, constraint: str, model: type[M], function: Any, **parameters: Any) -> list[M]:
-        """
-        Return every row; where somebody else was just taking the same key, run the statement once more, on what they left.
-
-        Inside a transaction the first attempt is a savepoint.
-        """
-        try:
-            if not self.is_in_transaction:
-                return self.many(model, function, **parameters)
-            with self.transaction() as tx:
-                return tx.many(model, function, **parameters)
-        except StoreError as error:
-            if error.constraint != constraint:
-                raise
-        return self.many(model, function, **parameters)
 
     def one(self, model: type[M], function: Any, **parameters: Any) -> M:
         """

@@ -22,7 +22,7 @@ from store._queries import Statement
 from store._runtime import EVERYTHING, Runtime, Scope
 from store._sync.domains import Domains
 from store._sync.runner import Runner
-from store.errors import CommitUnknown, StoreClosed, StoreError, TransactionAborted, WrongParameters
+from store.errors import CommitUnknown, StoreClosed, StoreError, TooManyRows, TransactionAborted, WrongParameters
 
 _log = logging.getLogger("store.query")
 
@@ -81,13 +81,6 @@ class Session(Domains, Runner):
         self._unit.is_handed_out = True
         return self._unit.lent()
 
-    @property
-    def is_in_transaction(self) -> bool:
-        """
-        Whether this is inside a transaction() block.
-        """
-        return self._unit.depth > 0
-
     def scoped(self, scope: Scope) -> Session:
         """
         Return a session on the same connection and in the same transaction that sees only what this scope owns.
@@ -130,7 +123,8 @@ class Session(Domains, Runner):
         Run the last statement of a transaction() block and return its row or None. In an outermost block COMMIT rides behind
         the statement in the same round trip, so that its locks are not held across the network; nothing may follow it.
 
-        The statement must have written nothing where its row is a refusal. Raises CommitUnknown as the block itself does.
+        The statement must have written nothing where its row is a refusal. Raises CommitUnknown as the block itself does, and
+        where the answer is not what the statement promises: it is stored then.
         """
         if self._unit.depth != 1:
             return self.one_or_none(model, function, **parameters)
@@ -145,7 +139,7 @@ class Session(Domains, Runner):
                 _failures.translated(statement.full_name),
                 self._runtime.watchdog.watching(_failures.descriptor(connection), patience),
             ):
-                names, row, status = function.adapter.select_one_then(
+                names, rows, status = function.adapter.select_then(
                     connection, statement.name, statement.text, parameters, "COMMIT"
                 )
         except StoreError as error:
@@ -157,8 +151,15 @@ class Session(Domains, Runner):
             raise TransactionAborted
         self._unit.is_committed = True
         if not self._unit.is_patient:
-            self._notice_slow(statement, started, (names, row))
-        return None if row is None else _rows.as_models(model, names, (row,))[0]
+            self._notice_slow(statement, started, (names, rows[0] if rows else None))
+        try:
+            found = _rows.as_models(model, names, rows)
+            if len(found) > 1:
+                raise TooManyRows(f"{statement.full_name} returned more than one row")
+        except StoreError as error:
+            message = f"{statement.full_name} was committed, but its answer is not what it promises: read before you repeat"
+            raise CommitUnknown(message) from error
+        return found[0] if found else None
 
     @contextmanager
     def transaction(self, *, is_patient: bool = False) -> Generator[Session]:

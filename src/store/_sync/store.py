@@ -33,6 +33,7 @@ from store.errors import (
     DatabaseError,
     NestedCheckout,
     Overloaded,
+    ReadOnly,
     SchemaMissing,
     SchemaTooOld,
     ServerTooOld,
@@ -216,6 +217,11 @@ class Store(Domains, Runner):
             self._holder.set(task)
             try:
                 yield Session(unit, self._runtime, scope)
+            except ReadOnly as error:
+                # A primary that has become a standby: the other connections are to the same server.
+                if error.sqlstate is not None and not self._read_only:
+                    self._replace_all()
+                raise
             finally:
                 self._holder.set(outer)
                 unit.connection = None
@@ -305,7 +311,7 @@ class Store(Domains, Runner):
     def _configure(self, connection: psycopg.Connection[Any]) -> None:
         if self._pool is not None:
             self._known_errors = self._pool.get_stats().get("connections_errors", 0)
-        connection.prepared_max = 2 * len(queries.statements) + 100
+        connection.prepared_max = 2 * len(queries.texts) + 100
 
     def _refuse_stale(self, connection: psycopg.Connection[Any]) -> None:
         """
@@ -317,10 +323,16 @@ class Store(Domains, Runner):
             with self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience):
                 ConnectionPool.check_connection(connection)
         except psycopg.Error:
-            if time.monotonic() - self._last_drain >= _DRAIN_SECONDS:
-                self._last_drain = time.monotonic()
-                self._opened().drain()
+            self._replace_all()
             raise
+
+    def _replace_all(self) -> None:
+        """
+        Have every connection made anew, at most once a second.
+        """
+        if self._pool is not None and time.monotonic() - self._last_drain >= _DRAIN_SECONDS:
+            self._last_drain = time.monotonic()
+            self._pool.drain()
 
     def _alert(self, pool: ConnectionPool[psycopg.Connection[Any]]) -> None:
         if time.monotonic() - self._last_alert >= _ALERT_SECONDS:
@@ -364,12 +376,12 @@ class Store(Domains, Runner):
     def _hold_to_contracts(self, connection: psycopg.Connection[Any]) -> None:
         from store.contract import probe  # and yoyo with it, which an application otherwise does without
 
-        asked = probe.probes(queries.statements)
+        asked = probe.probes(queries.texts)
         with self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience):
             # One transaction, or a pooler may give each statement another server.
             with connection.transaction():
                 for each in asked:
-                    with _failures.translated(each.statement.full_name):
+                    with _failures.translated(each.statement.title):
                         connection.execute(each.prepare, prepare=False)
                 found = (connection.execute(probe.LOOK, prepare=False)).fetchall()
                 for each in asked:

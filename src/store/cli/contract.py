@@ -145,7 +145,7 @@ def check(
 def _write_stubs(project: Project, done: _lock.Locked) -> list[Path]:
     if done.derived is None:
         return []
-    facts = {f"{domain}.{each.name}": each.facts for domain, stanzas in done.derived.stanzas.items() for each in stanzas}
+    facts = {f"{domain}.{each.name}": each.whole for domain, stanzas in done.derived.stanzas.items() for each in stanzas}
     path, content = _stubs.path_of(project), _stubs.render(project, facts, done.derived.schema)
     if path.is_file() and path.read_text(encoding="utf-8") == content:
         return []

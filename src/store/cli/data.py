@@ -1,5 +1,5 @@
 """
-`store import` and `store export`: catalogs from and to files.
+`store import` and `store export`: catalogs and invoices from and to files.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Annotated, Literal
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from store._bulk import ImportReport, Tick, export_products, import_products
+from store._bulk import ImportReport, OrderImportReport, Tick, export_products, import_orders, import_products
+from store._bulk.orders import Layout
 from store._bulk.run import Delimiter
 from store._sync.store import Store
 from store.cli._output import AsJson, err, is_json, out, reported
@@ -27,13 +28,29 @@ INTERRUPTED = 5
 import_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="Read catalogs from files, all of a file or nothing.\n\n"
+    help="Read catalogs and invoices from files, all of a file or nothing.\n\n"
     "Exit codes: 0 every row was taken, 3 some were refused (the others are stored), 5 interrupted and nothing is stored, 2 a "
     "setting is wrong, 10 no connection, 1 anything else; then nothing is stored either.",
 )
 export_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="rich", help="Write catalogs to files that `store import` reads."
 )
+
+
+File = Annotated[
+    str, typer.Argument(metavar="FILE", help="A CSV file with a header: plain, gzip or xz; `-` for standard input.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Do everything, say what came of it, and take it back. Rejects are written.")
+]
+Rejects = Annotated[
+    str | None,
+    typer.Option(
+        "--rejects",
+        metavar="FILE",
+        help="Where refused rows go; `-`: nowhere. Default: FILE.rejects.csv, written only when there are any.",
+    ),
+]
 
 
 @import_app.callback()
@@ -48,9 +65,7 @@ def _export() -> None:
 
 @import_app.command("products")
 def import_(
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="A CSV file with a header: plain, gzip or xz; `-` for standard input.")
-    ],
+    file: File,
     *,
     mapping: Annotated[
         list[str] | None,
@@ -59,17 +74,8 @@ def import_(
     delimiter: Annotated[
         Literal[",", ";", "tab"], typer.Option("--delimiter", help="What stands between the fields of a row.")
     ] = ",",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Do everything, say what came of it, and take it back. Rejects are written.")
-    ] = False,
-    rejects: Annotated[
-        str | None,
-        typer.Option(
-            "--rejects",
-            metavar="FILE",
-            help="Where refused rows go; `-`: nowhere. Default: FILE.rejects.csv, written only when there are any.",
-        ),
-    ] = None,
+    dry_run: DryRun = False,
+    rejects: Rejects = None,
     allow_zero_price: Annotated[
         bool, typer.Option("--allow-zero-price", help="Take a price of 0, which otherwise is taken for a missing one.")
     ] = False,
@@ -96,7 +102,7 @@ def import_(
                 mapping=chosen,
                 delimiter=_delimiter(delimiter),
                 dry_run=dry_run,
-                rejects=_rejects(file, rejects),
+                rejects=_rejects(file, rejects, "products"),
                 allow_zero_price=allow_zero_price,
                 progress=progress,
             )
@@ -104,6 +110,49 @@ def import_(
             sys.stdout.write(report.as_json() + "\n")
         else:
             _print(report)
+    if report.rejected:
+        raise typer.Exit(REJECTED)
+
+
+@import_app.command("orders")
+def orders(
+    file: File,
+    *,
+    layout: Annotated[
+        Layout,
+        typer.Option("--format", help="Which system the invoices come from, as its files are laid out."),
+    ] = "online-retail",
+    dry_run: DryRun = False,
+    rejects: Rejects = None,
+    as_json: AsJson = None,
+) -> None:
+    """
+    Bring invoices in as orders, in the columns of the data set "Online Retail" (UCI): InvoiceNo, StockCode, Description,
+    Quantity, InvoiceDate, UnitPrice, CustomerID.
+
+    An invoice becomes a paid order, dated by its first line, and what it sold was received on that day; products that are
+    missing are created. A cancellation (C536391, negative quantities) is refunded and returned against the customer's latest
+    sale of the product with as much left, of this file or an earlier one. Prices are in STORE_CURRENCY, times in UTC.
+
+    Running it again changes nothing: what is known stays, what is known otherwise is refused. It is one transaction: after
+    Ctrl-C or a lost connection nothing of it is stored. What the accepted lines come to is added up twice, from the file and
+    from the books; both are printed, and if they differ nothing is stored.
+
+    A refused line goes to the rejects with its number, column, value and the reason: a code that is no product, a price of 0, a
+    cancellation without a sale.
+
+    Example: [bold]STORE_CURRENCY=GBP store import orders online-retail.csv.xz --format online-retail[/]
+    """
+    json = is_json(as_json)
+    with reported(as_json=json, interrupted=INTERRUPTED):
+        with _open() as store, _progress() as progress:
+            report = import_orders(
+                store, file, layout=layout, dry_run=dry_run, rejects=_rejects(file, rejects, "orders"), progress=progress
+            )
+        if json:
+            sys.stdout.write(report.as_json() + "\n")
+        else:
+            _print_orders(report)
     if report.rejected:
         raise typer.Exit(REJECTED)
 
@@ -157,12 +206,12 @@ def _delimiter(name: Literal[",", ";", "tab"]) -> Delimiter:
     return "\t" if name == "tab" else name
 
 
-def _rejects(file: str, chosen: str | None) -> Path | None:
+def _rejects(file: str, chosen: str | None, what: str) -> Path | None:
     if chosen == "-":
         return None
     if chosen is not None:
         return Path(chosen)
-    return Path("products.rejects.csv" if file == "-" else f"{file}.rejects.csv")
+    return Path(f"{what}.rejects.csv" if file == "-" else f"{file}.rejects.csv")
 
 
 def _open(*, read_only: bool = False) -> Store:
@@ -209,6 +258,22 @@ def _print(report: ImportReport) -> None:
     lines = [f"{report.rows:,} rows in {report.seconds:.1f} s: {products}"]
     if report.duplicates:
         lines.append(f"{report.duplicates:,} rows count no more: their sku comes again further down")
+    _print_lines(report, lines)
+
+
+def _print_orders(report: OrderImportReport) -> None:
+    new = f"{report.orders:,} orders, {report.products:,} products and {report.cancellations:,} cancellations new"
+    _print_lines(
+        report,
+        [
+            f"{report.rows:,} rows in {report.seconds:.1f} s: {new}; {report.unchanged:,} lines were known",
+            f"sold      {report.sold_in_file:>16,} in the file, {report.sold_stored:>16,} in the books, {report.currency}",
+            f"refunded  {report.refunded_in_file:>16,} in the file, {report.refunded_stored:>16,} in the books",
+        ],
+    )
+
+
+def _print_lines(report: ImportReport | OrderImportReport, lines: list[str]) -> None:
     if report.rejected:
         where = f", with the reasons in {report.rejects}" if report.rejects else ""
         lines.append(f"{report.rejected:,} rows refused{where}")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Annotated
 
 import typer
@@ -16,7 +17,7 @@ from store._bulk import ImportReport
 from store._sync.store import Store
 from store.cli._output import Dsn, err, out, reported
 from store.errors import StoreError
-from store.models import Cart
+from store.models import Cart, Order
 from store.settings import Settings
 
 
@@ -29,18 +30,24 @@ def demo(
     remove: Annotated[bool, typer.Option("--remove", help="Take back all that the demonstration wrote, and stop.")] = False,
 ) -> None:
     """
-    Show the store at work: schema, 10,000 sample products, a user, a search, a cart, and two refusals of the database.
+    Show the store at work: schema, 10,000 sample products, a user, a search, a cart, its order with payment and receipt, and
+    two refusals of the database.
 
-    Writes only into an empty schema or one it has filled itself, so it is safe to run again.
+    Writes only into an empty schema or one it has filled itself, so it is safe to run again: the order stays one order.
+    --remove deletes from ledgers, as only the owner of the schema may: STORE_MIGRATE_URL names it where DATABASE_URL does not.
     """
     with reported():
         settings = Settings.load(database_url=dsn)
+        if dsn is not None:
+            settings = settings.model_copy(update={"migrate_url": None})  # it belongs to the server of DATABASE_URL
         if dsn is None and settings.is_url_from_environment and not yes:
             _ask(settings)
         if remove:
-            with Store.open(settings) as store:
+            with Store.open(
+                settings.model_copy(update={"database_url": settings.migrate_url or settings.database_url})
+            ) as store:
                 products, users = _demo.remove(store)
-            out.print(f"removed {products} products and {users} users with their carts")
+            out.print(f"removed {products} products and {users} users with their carts and orders")
             return
         _show(settings)
         _say_where(settings)
@@ -66,8 +73,11 @@ def _show(settings: Settings) -> None:
                 f"   {product.sku}  {product.name:35} {product.price:>8} {product.currency}  {product.inventory_count} left"
             )
         out.print("[bold]5. A cart[/], filled in one transaction and read in one statement")
-        _print_cart(_demo.fill_cart(store, user, found))
-        out.print("[bold]6. What the database refuses[/], whoever asks")
+        cart = _demo.fill_cart(store, user, found)
+        _print_cart(cart)
+        out.print("[bold]6. An order[/], placed and paid; again, it is the same order and nothing is paid twice")
+        _print_receipt(_demo.place_and_pay(store, cart))
+        out.print("[bold]7. What the database refuses[/], whoever asks")
         _print_refusals(_demo.refused_email(store), _demo.refused_stock(store, found[0])[1])
 
 
@@ -88,6 +98,22 @@ def _print_cart(cart: Cart) -> None:
     for line in cart.lines:
         table.add_row(f"  {line.sku}", line.name, str(line.quantity), str(line.unit_price), str(line.line_total))
     out.print(table)
+
+
+def _print_receipt(order: Order) -> None:
+    table = Table(show_edge=False, pad_edge=True, show_footer=True)
+    table.add_column(f"  order {order.number}", footer="  total")
+    table.add_column("name", footer=f"{order.status}, {order.placed_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC")
+    for name in ("quantity", "price"):
+        table.add_column(name, justify="right")
+    table.add_column(f"total {order.currency}", justify="right", footer=str(order.total))
+    for line in order.lines:
+        table.add_row(f"  {line.sku}", line.name, str(line.quantity), str(line.unit_price), str(line.total))
+    out.print(table)
+    for payment in order.payments:
+        out.print(
+            f"   payment {payment.payment_no} by {payment.provider}: {payment.status}, {payment.captured} {payment.currency}"
+        )
 
 
 def _print_refusals(*refusals: StoreError | None) -> None:

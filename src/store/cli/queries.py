@@ -15,16 +15,36 @@ from store.contract import explain as _explain
 from store.contract import uses as _uses
 from store.contract.database import connected_to
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The query, as in orders.get_orders.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The query, as in orders.get_orders; NAME[LABEL] is one of its texts.")
+]
 
 
-def sql(name: Name, *, folder: Sql = None) -> None:
+def sql(
+    name: Name,
+    *,
+    variant: Annotated[
+        str | None,
+        typer.Option("--variant", metavar="LABEL", help="The text with these filters and this sort, as in status+newest."),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every text that the query can send, each under its name.")] = False,
+    folder: Sql = None,
+) -> None:
     """
     Print the text that runs, to the byte: what pg_stat_statements and the log show.
+
+    Of a query with optional filters or declared sorts that is the file's own: all filters on, the first sort.
+
+    Example: [bold]store sql catalog.list_products --variant price+newest[/]
     """
+    if every and (variant is not None or "[" in name):
+        raise typer.BadParameter("--all prints every text: leave out the label")
     with reported():
-        statement = _uses.find(project_of(folder), name)
-    typer.echo(statement.text)
+        statement = _uses.find(project_of(folder), name if variant is None else f"{name}[{variant}]")
+    if not every:
+        typer.echo(statement.text)
+        return
+    typer.echo("\n\n".join(f"-- {text.title}\n{text.text}" for text in statement.texts()))
 
 
 def uses(

@@ -32,7 +32,7 @@ class Query(Protocol):
     """
 
     @property
-    def full_name(self) -> str:
+    def title(self) -> str:
         """
         The name it is told apart by.
         """
@@ -74,29 +74,29 @@ def analyse(connection: Connection[Any], queries: Iterable[Query], *, search_pat
     catalog = Catalog()
     found: dict[str, Facts | Finding] = {}
     with rolled_back(connection, search_path):
-        described = {one.full_name: _describe(connection, one) for one in queries}
+        described = {one.title: _describe(connection, one) for one in queries}
         types = [(oid, -1) for one in described.values() if isinstance(one, Description) for oid in one.parameters]
         catalogue.load_types(connection, types, catalog)
         trees: dict[str, Node] = {}
         for one in queries:
-            description = described[one.full_name]
+            description = described[one.title]
             if isinstance(description, Description):
                 names = [_for_function(catalog.types[oid, -1].name) for oid in description.parameters]
                 tree = analysed(connection, one.text, names)
                 if isinstance(tree, Finding):
-                    found[one.full_name] = tree
+                    found[one.title] = tree
                 else:
-                    trees[one.full_name] = tree
+                    trees[one.title] = tree
         catalogue.load(connection, trees.values(), catalog)
         catalogue.load_types(connection, _types(described, trees, catalog), catalog)
     for one in queries:
-        description = described[one.full_name]
+        description = described[one.title]
         if isinstance(description, Description):
-            if one.full_name in trees:
-                found[one.full_name] = _facts(one, description, Scope(trees[one.full_name], None, catalog))
+            if one.title in trees:
+                found[one.title] = _facts(one, description, Scope(trees[one.title], None, catalog))
         else:
-            found[one.full_name] = description
-    return {one.full_name: found[one.full_name] for one in queries}
+            found[one.title] = description
+    return {one.title: found[one.title] for one in queries}
 
 
 def _describe(connection: Connection[Any], query: Query) -> Description | Facts | Finding:

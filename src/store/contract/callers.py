@@ -131,7 +131,7 @@ def _arguments(use: Use, statement: Statement, facts: Facts | None, schema: Sche
         parameter = every.get(name)
         if parameter is None or annotation is None:
             continue
-        if "None" in annotation.split(" | ") and name not in statement.nullable:
+        if "None" in annotation.split(" | ") and not any(name in each.nullable for each in statement.texts()):
             message = f"{use.query}: {name} may be None here and not in the query"
             yield use.finding("caller-argument", message, f"say `-- null: {name}` in the header, or refuse None before")
         elif not _alike(annotation, parameter, schema):

@@ -44,7 +44,7 @@ def offline(project: Project) -> list[Finding]:
     except QueryFileError as error:
         return [finding_of(error, project.queries, "query-file")]
     written = _read(project)
-    facts = {name: each.facts for name, each in written.stanzas.items()}
+    facts = {name: each.whole for name, each in written.stanzas.items()}
     found = [*written.findings, *_stale(project, statements, written), *_stubs(project, facts, written.schema)]
     return sorted([*found, *_of_python(project, facts, written.schema)])
 
@@ -61,7 +61,7 @@ def online(connection: Connection, project: Project, *, is_scratch: bool) -> lis
     written = _read(project)
     is_planned = is_scratch and connection.info.server_version >= WRITTEN_FROM
     found = [*written.findings, *derived.undescribed, *derived.planned]
-    facts = {f"{domain}.{each.name}": each.facts for domain, stanzas in derived.stanzas.items() for each in stanzas}
+    facts = {f"{domain}.{each.name}": each.whole for domain, stanzas in derived.stanzas.items() for each in stanzas}
     unknown = {f"{Path(each.path).stem}:{each.line}" for each in derived.undescribed}
     stale = [each for each in _stale(project, project.statements, written) if f"{each.path.stem}:{each.line}" not in unknown]
     found += [*stale, *_differing(project, derived, written, is_planned=is_planned)]
@@ -106,8 +106,8 @@ def _stale(project: Project, statements: Sequence[Statement], written: _Written)
         elif stanza is not None and stanza.digest != digest.of_statement(statement):
             message = f"the SQL of {name} is not the one its contract was written from"
             yield Finding(statement.path, statement.line, 1, "contract-stale", message, _LOCK)
-        elif stanza is not None and (stanza.mark, stanza.row) != (statement.mark, statement.row):
-            message = f"mark or row of {name} are not those of its contract"
+        elif stanza is not None and not _is_of(stanza, statement):
+            message = f"mark, row or parameters of {name} are not those of its contract"
             yield Finding(statement.path, statement.line, 1, "contract-stale", message, _LOCK)
     for name, stanza in written.stanzas.items():
         domain = name.partition(".")[0]
@@ -115,6 +115,13 @@ def _stale(project: Project, statements: Sequence[Statement], written: _Written)
             message = f"there is no query {stanza.name} in {domain}.sql any more"
             yield Finding(project.contract_of(domain), stanza.line, 1, "contract-left", message, _LOCK)
     yield from _moved(project, written, broken)
+
+
+def _is_of(stanza: Stanza, statement: Statement) -> bool:
+    taken = {each.label: set(each.parameters) for each in statement.texts()}
+    named = {label: {each.name for each in facts.parameters} for label, facts in stanza.texts.items()}
+    is_copy = statement.kind == "copy"
+    return (stanza.mark, stanza.row) == (statement.mark, statement.row) and named == ({} if is_copy else taken)
 
 
 def _moved(project: Project, written: _Written, broken: set[Path]) -> Iterator[Finding]:
@@ -151,30 +158,37 @@ def _differing(project: Project, derived: Derived, written: _Written, *, is_plan
 
 
 def _changes(path: Path, name: str, then: Stanza, now: Stanza, *, is_planned: bool) -> Iterator[Finding]:
-    before, after = (_facts(each, is_planned=is_planned) for each in (then, now))
-    for key in [*before, *(key for key in after if key not in before)]:
-        line, was = before.get(key, (0, None))
-        _, become = after.get(key, (0, None))
-        if was != become:
-            message = f"{name}: {key}: {was or 'nothing'} in the contract, {become or 'nothing'} in the database"
-            yield Finding(path, then.line + line, 3 if line else 1, "contract-differs", message, _LOCK)
+    shown: set[str] = set()
+    written = text.lines(then)
+    for label in [each for each in then.texts if each in now.texts]:
+        before, after = (_facts(each.texts[label], is_planned=is_planned) for each in (then, now))
+        is_first = label == (then.label or "")
+        for key in [*before, *(key for key in after if key not in before)]:
+            was, become = before.get(key), after.get(key)
+            fault = f"{key}: {was or 'nothing'} in the contract, {become or 'nothing'} in the database"
+            if was != become and fault not in shown:
+                shown.add(fault)  # what differs in one text differs in most of them
+                line = _line_of(key, written) if is_first else written.index(f"  text   [{label}]") + 1
+                message = f"{name}{'' if is_first else f'[{label}]'}: {fault}"
+                yield Finding(path, then.line + line, 3 if line else 1, "contract-differs", message, _LOCK)
 
 
-def _facts(stanza: Stanza, *, is_planned: bool) -> dict[str, tuple[int, str]]:
+def _line_of(key: str, written: Sequence[str]) -> int:
+    return next((number for number, line in enumerate(written, 1) if " ".join(line.split()).startswith(key)), 0)
+
+
+def _facts(facts: Facts, *, is_planned: bool) -> dict[str, str]:
     """
-    Return the facts by what they are about, each with its place in the stanza: 'out total' -> (5, 'numeric not null ...').
+    Return the facts by what they are about: 'out total' -> 'numeric not null orders.total'.
     """
-    found: dict[str, tuple[int, str]] = {}
-    for number, line in enumerate(text.lines(stanza), 1):
-        key, *words = line.split()
+    found: dict[str, str] = {}
+    for key, value in text.said(facts):
+        words = value.split()
         if key == "plan" and not is_planned:
             continue
-        about = 1 if key in ("param", "out") else len(words) if key in ("reads", "writes", "funcs", "locks", "plan") else 0
-        if key in ("reads", "writes"):
-            about = 0
-            key = f"{key} {words[0].rstrip(',').rpartition('.')[0] or ' '.join(words)}"
-        label = " ".join([key, *words[:about]])
-        found[label] = (number, " ".join(words[about:]) or "there")
+        about = 1 if key in ("param", "out") else len(words) if key in ("funcs", "locks", "plan") else 0
+        named = [words[0].rstrip(",").rpartition(".")[0] or value] if key in ("reads", "writes") else words[:about]
+        found[" ".join([key, *named])] = " ".join(words[about:]) or "there"
     return found
 
 
@@ -195,8 +209,8 @@ def _of_statement(project: Project, statement: Statement, facts: Facts, known: S
     def finding(rule: str, message: str, mend: str) -> Finding:
         return Finding(statement.path, statement.line, 1, rule, f"{statement.full_name}: {message}", mend)
 
-    required = {each.name for each in facts.parameters if each.is_required}
-    for name in sorted(statement.nullable & required):
+    nullable = {name for each in statement.texts() for name in each.nullable}
+    for name in sorted(nullable & {each.name for each in facts.parameters if each.is_required}):
         yield finding("null-parameter", f"`-- null: {name}` and PostgreSQL can never take NULL for it", "remove the mark")
     if statement.mark in ("^", "$") and facts.at_most_one is None and statement.rows is None:
         mend = "bind a unique key, or say `-- rows: at most one (why)` in the header"

@@ -11,7 +11,8 @@ from typing import Any
 
 import psycopg
 
-from store.contract import digest, places, plans, schema
+from store._queries import Statement
+from store.contract import digest, places, plans, schema, texts
 from store.contract.analyse import analyse
 from store.contract.facts import Facts
 from store.contract.findings import Finding
@@ -38,32 +39,38 @@ def derive(connection: psycopg.Connection[Any], project: Project) -> Derived:
     Ask the database about every query of a project. What it writes is rolled back.
     """
     queries = [each for each in project.statements if each.kind == "query"]
-    answers = analyse(connection, queries)
+    answers = analyse(connection, [text for each in queries for text in each.texts()])
     known = plans.indexes(connection)
-    facts: dict[str, Facts] = {}
+    facts: dict[str, dict[str, Facts]] = {}
     refused: list[Finding] = []
     planned: list[Finding] = []
     for statement in queries:
-        answer = answers[statement.full_name]
-        if not isinstance(answer, Facts):
-            refused.append(places.finding(statement, answer.sqlstate, answer.message, answer.position))
-            continue
-        try:
-            found = plans.accesses(plans.explain(connection, statement), known)
-        except psycopg.Error as error:
-            refused.append(places.finding_of_error(statement, error))
-            continue
-        planned += plans.grade(statement, found)
-        facts[statement.full_name] = dataclasses.replace(answer, plan=plans.verdicts(statement, found))
+        found: dict[Statement, tuple[Facts, list[plans.Access]]] = {}
+        for each in statement.texts():
+            answer = answers[each.title]
+            if not isinstance(answer, Facts):
+                refused.append(places.finding(each, answer.sqlstate, answer.message, answer.position))
+                continue
+            try:
+                found[each] = answer, plans.accesses(plans.explain(connection, each), known)
+            except psycopg.Error as error:
+                refused.append(places.finding_of_error(each, error))
+        refused += texts.disagreements({each: answer for each, (answer, _) in found.items()})
+        planned += plans.grade(statement, {each: accesses for each, (_, accesses) in found.items()})
+        if len(found) == len(statement.texts()):
+            facts[statement.full_name] = {
+                each.label: dataclasses.replace(answer, plan=plans.verdicts(each, accesses))
+                for each, (answer, accesses) in found.items()
+            }
     stanzas: dict[str, tuple[Stanza, ...]] = {}
     for statement in project.statements:
         if statement.full_name in facts or statement.kind == "copy":
-            hashed = digest.of_statement(statement)
-            made = Stanza(statement.name, statement.mark, hashed, statement.row, facts.get(statement.full_name))
+            made = texts.stanza(statement, facts.get(statement.full_name))
             stanzas[statement.domain] = (*stanzas.get(statement.domain, ()), made)
+    every = [each for labelled in facts.values() for each in labelled.values()]
     return Derived(
         stanzas,
-        schema.read_schema(connection, digest.of_migrations(project.migrations), facts.values()),
+        schema.read_schema(connection, digest.of_migrations(project.migrations), every),
         tuple(refused),
         tuple(planned),
     )

@@ -18,12 +18,16 @@ _LENGTH = 16
 
 def of_statement(statement: Statement) -> str:
     """
-    Return the hash of what PostgreSQL reads and of the marks that steer the contract; comments and blanks do not count.
+    Return the hash of what PostgreSQL reads, every text of an entry, and of the marks that steer the contract; comments and
+    blanks do not count.
     """
-    marks = [f"-- null: {name}" for name in sorted(statement.nullable)]
+    texts = (
+        [f"[{text.label}] {fold(text.text)}" for text in statement.texts()] if statement.variants else [fold(statement.text)]
+    )
+    marks = [f"-- null: {name}" for name in sorted({name for text in statement.texts() for name in text.nullable})]
     marks += [f"-- rows: {statement.rows}"] if statement.rows else []
     marks += [f"-- plan: {plan}" for plan in statement.plan]
-    return _of("\n".join([fold(statement.text), *marks]).encode())
+    return _of("\n".join([*texts, *marks]).encode())
 
 
 def of_migrations(folders: Iterable[Path]) -> str:

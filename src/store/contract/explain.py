@@ -23,17 +23,17 @@ def explain(connection: Connection, statement: Statement, parameters: Mapping[st
     Raises WrongParameters where values are missing or of no parameter, InvalidInput for a COPY, and what PostgreSQL refuses.
     """
     if statement.kind == "copy":
-        raise InvalidInput(f"{statement.full_name} is a COPY, which has no plan")
+        raise InvalidInput(f"{statement.title} is a COPY, which has no plan")
     unknown = sorted(set(parameters) - set(statement.parameters))
     missing = [name for name in statement.parameters if name not in parameters and name not in statement.nullable]
     is_bound = analyze or bool(parameters)
     if unknown or (is_bound and missing):
         faults = [f"{what} {', '.join(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
         taken = ", ".join(statement.parameters) or "nothing"
-        raise WrongParameters(f"{statement.full_name}: {'; '.join(faults)} (it takes {taken})")
+        raise WrongParameters(f"{statement.title}: {'; '.join(faults)} (it takes {taken})")
     options = "ANALYZE, BUFFERS, WAL, VERBOSE, SETTINGS" if analyze else "VERBOSE, SETTINGS"
     values = [parameters.get(name) for name in statement.parameters]
-    with _failures.translated(statement.full_name):
+    with _failures.translated(statement.title):
         refuse_two(connection, statement)
         with connection.transaction(force_rollback=True), RawCursor(connection, row_factory=tuple_row) as cursor:
             if is_bound:

@@ -4,7 +4,10 @@ What PostgreSQL understands of one query, as plain values: what a contract file 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+_MODES = ("read", "write (row lock)", "write")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +74,33 @@ class Finding:
     """In PostgreSQL's words where it refused; never with a value in it."""
     position: int | None = None
     """The place in the text, 1 for its first character; None where the whole statement is meant."""
+
+
+def merged(texts: Sequence[Facts]) -> Facts:
+    """
+    Return what holds of an entry whichever of its texts is sent: everything any of them takes, touches or leaves open.
+    """
+    first, *others = texts
+    if not others:
+        return first
+    parameters = {one.name: one for facts in texts for one in facts.parameters}
+    wanted = {one.name for facts in texts for one in facts.parameters if one.is_required}
+    return Facts(
+        parameters=tuple(replace(one, is_required=name in wanted) for name, one in parameters.items()),
+        columns=tuple(_weakest(alike) for alike in zip(*(facts.columns for facts in texts), strict=False)),
+        reads=_union(facts.reads for facts in texts),
+        writes=_union(facts.writes for facts in texts),
+        functions=_union(facts.functions for facts in texts),
+        locks=_union(facts.locks for facts in texts),
+        mode=max((facts.mode for facts in texts), key=_MODES.index),
+        at_most_one=first.at_most_one if all(facts.at_most_one is not None for facts in texts) else None,
+        plan=_union(facts.plan for facts in texts),
+    )
+
+
+def _weakest(alike: Sequence[Column]) -> Column:
+    return next((column for column in alike if column.is_nullable), alike[0])
+
+
+def _union(parts: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(sorted({item for part in parts for item in part}))

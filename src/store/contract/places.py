@@ -34,7 +34,7 @@ def finding(statement: Statement, sqlstate: str, message: str, position: int | N
     message = _named(message, statement)
     line, column = (statement.line, 1) if position is None else _place(statement, position)
     mend = _MENDS.get(sqlstate, "correct the SQL or the schema")
-    return Finding(statement.path, line, column, "query-refused", f"{statement.full_name}: {message} ({sqlstate})", mend)
+    return Finding(statement.path, line, column, "query-refused", f"{statement.title}: {message} ({sqlstate})", mend)
 
 
 def finding_of_error(statement: Statement, error: psycopg.Error) -> Finding:

@@ -133,17 +133,23 @@ def verdicts(statement: Statement, found: Sequence[Access]) -> tuple[str, ...]:
     return tuple(sorted(lines))
 
 
-def grade(statement: Statement, found: Sequence[Access]) -> Iterator[Finding]:
+def grade(statement: Statement, found: Mapping[Statement, Sequence[Access]]) -> Iterator[Finding]:
     """
-    Yield a finding for each table that is read whole without leave, and for each leave that nothing needs.
+    Yield a finding for each table that a text of the entry reads whole without leave, and for each leave that no text needs.
     """
     reasons = dict(_allowed(statement))
-    scanned = {each.relation for each in found if each.verdict == "scan"}
-    for relation in sorted(scanned - reasons.keys()):
-        message = f"{statement.full_name} reads {relation} whole: no condition reaches it by an index"
+    scanned: dict[str, list[str]] = {}
+    for text, accesses in found.items():
+        for relation in sorted({each.relation for each in accesses if each.verdict == "scan"}):
+            scanned.setdefault(relation, []).append(text.title)
+    for relation in sorted(scanned.keys() - reasons.keys()):
+        first, *others = scanned[relation]
+        more = f" (and {len(others)} more of its texts)" if others else ""
+        message = f"{first}{more} reads {relation} whole: no condition reaches it by an index"
         mend = f"add an index, or say `-- plan: scan {relation}, reason` in the header"
         yield Finding(statement.path, statement.line, 1, "plan-scan", message, mend)
-    for relation in sorted(reasons.keys() - {each.relation for each in found if each.verdict in ("partial", "scan")}):
+    every = [each for accesses in found.values() for each in accesses]
+    for relation in sorted(reasons.keys() - {each.relation for each in every if each.verdict in ("partial", "scan")}):
         message = f"{statement.full_name}: `-- plan: scan {relation}` and the plan has no such scan"
         yield Finding(statement.path, statement.line, 1, "plan-stale", message, "remove the mark")
     for mark in statement.plan:

@@ -62,16 +62,17 @@ def compare(found: Sequence[tuple[str, list[str], list[str] | None]], asked: Ite
     """
     answers = {name: (parameters, results or []) for name, parameters, results in found}
     contracts = _contracts()
-    faults: list[str] = []
+    faults: dict[str, None] = {}
     for statement, name in asked:
         stanza = contracts.get(statement.full_name)
-        wrong = list(_faults(statement.full_name, stanza.facts, *answers[name])) if stanza and stanza.facts else []
+        facts = stanza.texts.get(statement.label) if stanza else None
+        wrong = list(_faults(statement, facts, *answers[name])) if facts else []
         # Hashing all of them would cost more than asking the server: of a query that was edited since, a contract says nothing.
         if wrong and stanza and stanza.digest == digest.of_statement(statement):
-            faults += wrong
+            faults |= dict.fromkeys(wrong)  # the texts of one entry mostly fail alike
     if faults:
         more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
-        raise SchemaDiffers(f"the schema is not the one the queries were written for: {'; '.join(faults[:5])}{more}")
+        raise SchemaDiffers(f"the schema is not the one the queries were written for: {'; '.join(list(faults)[:5])}{more}")
 
 
 def _contracts() -> dict[str, Stanza]:
@@ -87,10 +88,12 @@ def _contracts() -> dict[str, Stanza]:
     return found
 
 
-def _faults(name: str, facts: Facts, parameters: list[str], results: list[str]) -> Iterator[str]:
-    wanted = [(f"parameter {each.name}", each.type) for each in facts.parameters]
+def _faults(statement: Statement, facts: Facts, parameters: list[str], results: list[str]) -> Iterator[str]:
+    name = statement.full_name
+    types = {each.name: each.type for each in facts.parameters}
+    wanted = [(f"parameter {each}", types[each]) for each in statement.parameters if each in types]
     wanted += [(f"column {each.name}", each.type) for each in facts.columns]
-    if (len(parameters), len(results)) != (len(facts.parameters), len(facts.columns)):
+    if (len(parameters), len(results)) != (len(types), len(facts.columns)) or types.keys() != set(statement.parameters):
         yield f"{name} has another number of parameters or columns"
         return
     for (what, kind), live in zip(wanted, [*parameters, *results], strict=True):

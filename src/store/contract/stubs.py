@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from store._queries import Statement
+from store._queries.choice import parameters, sorts
 from store.contract import pytypes
 from store.contract.compare import base_type
 from store.contract.facts import Column, Facts
@@ -69,10 +70,14 @@ class _Method:
 
     def signature(self, prefix: str) -> Iterator[str]:
         kinds = {each.name: self._type(each.type) for each in self._facts.parameters}
+        nullable = {name for each in self.statement.texts() for name in each.nullable}
         given = [
-            f"{name}: {kinds.get(name, 'Any')}{' | None' * (name in self.statement.nullable)}"
-            for name in self.statement.parameters
+            f"{name}: {kinds.get(name, 'Any')}{' | None' * (name in nullable)}{default}"
+            for names, default in zip(parameters(self.statement), ("", " = ..."), strict=True)
+            for name in names
         ]
+        if declared := sorts(self.statement):
+            given.append("sort: Literal[" + ", ".join(f'"{name}"' for name in declared) + "] = ...")
         parts = ["self", f"session: {prefix}Session", "/", *(["*"] if given else []), *given]
         define = "async def" if prefix else "def"
         yield f"    {define} {self.statement.name}({', '.join(parts)}) -> {self._answer()}: ..."
@@ -120,7 +125,7 @@ def _imports(text: str, project: Project, statements: Sequence[Statement]) -> It
     for module in sorted(set(_MODULES.values())):
         if names := sorted(name for name, home in _MODULES.items() if home == module and name in used):
             yield f"from {module} import {', '.join(names)}"
-    if names := [name for name in ("Any", "NamedTuple") if name in used]:
+    if names := [name for name in ("Any", "Literal", "NamedTuple") if name in used]:
         yield f"from typing import {', '.join(names)}"
     yield ""
     yield "from store import AsyncSession, Session"

@@ -34,14 +34,24 @@ class Use:
 
 def find(project: Project, name: str) -> Statement:
     """
-    Return the query of this name: 'orders.get_orders', or 'get_orders', which stands once in a folder.
+    Return the query of this name: 'orders.get_orders', or 'get_orders', which stands once in a folder; of several texts the
+    file's own, or that of a label: 'orders.get_orders[status+newest]'.
 
-    Raises NotFound, with the names that look like it.
+    Raises NotFound, with the names that look like it, or the labels that there are.
     """
+    entry, bracket, rest = name.partition("[")
     for statement in project.statements:
-        if name in (statement.full_name, statement.name):
-            return statement
-    raise NotFound(f"there is no query {name}{_like(name, [each.full_name for each in project.statements])}")
+        if entry in (statement.full_name, statement.name):
+            return _labelled(statement, rest.removesuffix("]")) if bracket else statement
+    raise NotFound(f"there is no query {name}{_like(entry, [each.full_name for each in project.statements])}")
+
+
+def _labelled(statement: Statement, label: str) -> Statement:
+    found = {each.label: each for each in statement.texts()}
+    if label in found:
+        return found[label]
+    labels = ", ".join(f"[{each}]" for each in found)
+    raise NotFound(f"{statement.full_name} has no text [{label}]: it has {labels if statement.variants else 'but one'}")
 
 
 def uses(project: Project, target: str) -> list[Use]:
@@ -75,7 +85,7 @@ def _contracts(project: Project) -> dict[str, Facts]:
             stanzas = text.parse(path.read_text(encoding="utf-8"), path)
         except (OSError, UnicodeDecodeError):
             raise ContractFileError(f"{path}:1: there is no contract: write it with `store lock`") from None
-        found |= {f"{domain}.{each.name}": each.facts for each in stanzas if each.facts is not None}
+        found |= {f"{domain}.{each.name}": facts for each in stanzas if (facts := each.whole) is not None}
     return found
 
 
