@@ -325,6 +325,9 @@ ONE = {
     "SELECT u.id FROM shop.users AS u CROSS JOIN LATERAL (SELECT u.id AS id) AS l WHERE u.id = l.id": None,
     "SELECT u.id FROM shop.users AS u CROSS JOIN generate_series(1, $1) AS n WHERE u.id = 1": None,
     "SELECT p.id FROM shop.parents AS p WHERE p.id = $1": None,
+    # What is filled up with NULL would be a second value of b, and there may be a row for each.
+    "SELECT a.id FROM shop.users AS a LEFT JOIN shop.users AS b ON b.id = 5 AND a.is_active "
+    "WHERE a.id = coalesce(b.referrer_id, $1)": None,
 }
 
 

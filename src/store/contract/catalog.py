@@ -14,7 +14,7 @@ from psycopg.rows import tuple_row
 from store.contract.nodes import Node, queries_of, walk
 
 # A column is NOT NULL when it is so in the table and in everything that inherits from it. PostgreSQL 18 also calls a column
-# NOT NULL whose constraint was never validated, and rows of a foreign table are checked by nobody.
+# NOT NULL whose constraint was never validated; rows of a foreign table nobody checks, and a rule returns what it likes.
 _RELATIONS = """
     WITH RECURSIVE family AS (
         SELECT r.oid AS root, r.oid AS member FROM unnest(%s::oid[]) AS r (oid)
@@ -34,7 +34,7 @@ _RELATIONS = """
         ),
         a.attnum, a.attname, a.attnotnull OR t.typnotnull,
         a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,
-        c.relkind <> 'v' AND NOT EXISTS (
+        NOT c.relhasrules AND NOT EXISTS (
             SELECT
             FROM family AS f
             INNER JOIN pg_catalog.pg_class AS k ON k.oid = f.member

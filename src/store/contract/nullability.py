@@ -119,15 +119,15 @@ class Prover:
         is_filled_up = var["varnullingrels"] or (here.query["groupingSets"] and own in here.nulled)
         if is_filled_up or not _is_there(own, entry, here):
             return False
+        if var["varattno"] == 0:  # a whole row, which is never NULL but where a function returned it
+            return bool(entry["rtekind"] != names.FUNCTION)
         rule = self._entries.get(entry["rtekind"])
         return rule is not None and rule(entry, own, here)
 
     def _of_rows(self, entry: Node, var: Node, scope: Scope) -> bool:
         """
-        Prove a column of a table, a view, a subquery or a CTE; a row itself is never NULL.
+        Prove a column of a table, a view, a subquery or a CTE.
         """
-        if var["varattno"] == 0:
-            return True
         if (source := scope.source(entry)) is not None:
             return self._of_query(source, var["varattno"])
         relation = scope.catalog.relations.get(entry["relid"])

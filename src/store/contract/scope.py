@@ -130,8 +130,6 @@ class Scope:
             yield from self._strict(condition["args"][0])
         elif condition.tag == "NULLTEST" and condition["nulltesttype"] == 1 and not condition["argisrow"]:
             yield from self._strict(condition["arg"])
-        elif condition.tag == "SCALARARRAYOPEXPR" and not condition["useOr"]:
-            yield from self._strict(condition["args"][1])  # ALL of an empty array is true whatever stands on the left
         elif condition.tag == "SUBLINK" and condition["subLinkType"] == ANY and condition["testexpr"] is not None:
             yield from self._strict(condition["testexpr"])
         else:
@@ -145,7 +143,7 @@ class Scope:
             yield key
         elif expression.tag in CASTS:
             yield from self._strict(expression["arg"])
-        elif self.is_strict(expression) and not (expression.tag == "SCALARARRAYOPEXPR" and not expression["useOr"]):
+        elif self.is_strict(expression) and expression["useOr"] is not False:  # ALL of nothing is true even for NULL
             for one in expression.many("args"):
                 yield from self._strict(one)
 

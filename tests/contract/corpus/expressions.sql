@@ -190,6 +190,14 @@ SELECT current_date AS a, current_user AS b, current_schema AS c, now() AS d
 -- expect: twice null, shout null
 SELECT shop.twice(o.cents::integer) AS twice, shop.shout('x') AS shout FROM shop.orders AS o
 
+-- name: own_names
+-- They are called like built-in ones, and do what they like.
+-- expect: a null, b null, c null, d null
+SELECT
+    shop.abs(c.id) AS a, c.id OPERATOR (shop.+) c.id AS b, shop.count(c.id) OVER () AS c,
+    (SELECT shop.count(k.id) FROM shop.codes AS k) AS d
+FROM shop.codes AS c
+
 -- name: function_in_from
 -- expect: id null, total null
 SELECT l.id, l.total FROM shop.latest() AS l

@@ -172,6 +172,13 @@ SELECT j.id FROM shop.users AS u INNER JOIN shop.orders AS o USING (id) AS j
 -- expect: o not null, u null
 SELECT o, u FROM shop.orders AS o LEFT JOIN shop.users AS u ON u.id = o.user_id
 
+-- name: whole_rows
+-- expect: j not null, v not null, l null
+SELECT j, v, l
+FROM (shop.users AS u FULL JOIN shop.orders AS o ON o.user_id = u.id) AS j
+CROSS JOIN (VALUES (NULL, NULL)) AS v
+LEFT JOIN shop.latest() AS l ON true
+
 -- name: coalesce_over_left_join
 -- expect: email not null, also not null, still null
 SELECT coalesce(u.email, '-') AS email, coalesce(u.email, o.status::text) AS also, coalesce(u.email, o.note) AS still

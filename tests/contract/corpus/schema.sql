@@ -65,6 +65,10 @@ CREATE TABLE shop.events (
 ) PARTITION BY RANGE (at);
 CREATE TABLE shop.events_all PARTITION OF shop.events DEFAULT;
 
+CREATE TABLE shop.ruled (id integer NOT NULL);
+CREATE RULE ruled AS ON INSERT TO shop.ruled DO INSTEAD
+INSERT INTO shop.codes (id) VALUES (new.id) RETURNING NULL::integer;
+
 CREATE VIEW shop.active_users AS
 SELECT u.id, u.email, u.name FROM shop.users AS u WHERE u.is_active;
 
@@ -73,6 +77,10 @@ SELECT o.id, o.total, u.email, u.name, coalesce(u.name, u.email, '-') AS label
 FROM shop.orders AS o LEFT JOIN shop.active_users AS u ON u.id = o.user_id;
 
 CREATE FUNCTION shop.twice(value integer) RETURNS integer LANGUAGE sql IMMUTABLE STRICT RETURN value * 2;
+CREATE FUNCTION shop.abs(value integer) RETURNS integer LANGUAGE sql IMMUTABLE RETURN nullif(value, 1);
+CREATE FUNCTION shop.count_down(state integer, value integer) RETURNS integer LANGUAGE sql IMMUTABLE RETURN NULL::integer;
+CREATE AGGREGATE shop.count(integer) (sfunc = shop.count_down, stype = integer);
+CREATE OPERATOR shop.+ (function = shop.count_down, leftarg = integer, rightarg = integer);
 CREATE FUNCTION shop.shout(value text) RETURNS text LANGUAGE plpgsql VOLATILE AS 'BEGIN RETURN upper(value); END';
 CREATE FUNCTION shop.latest() RETURNS SETOF shop.orders LANGUAGE sql STABLE
 BEGIN ATOMIC SELECT o.* FROM shop.orders AS o ORDER BY o.id DESC LIMIT 5; END;

@@ -149,6 +149,12 @@ DELETE FROM shop.orders AS o WHERE o.id = $1 RETURNING o
 -- params: optional
 INSERT INTO shop.active_users (email) VALUES ($1) RETURNING id
 
+-- name: insert_ruled
+-- What comes back is the rule's.
+-- expect: id null
+-- params: required
+INSERT INTO shop.ruled (id) VALUES ($1) RETURNING id
+
 -- name: update_without_answer
 -- expect: -
 -- params: optional, required
