@@ -367,7 +367,7 @@ def test_every_statement_is_in_a_table_above() -> None:
         "carts.get_or_create_cart",  # inserts one row
         "carts.merge_cart_items",  # by the keys of two carts: test_no_statement_reads_a_table_whole
         "catalog.create_products",  # inserts
-        "schema.schema_version",  # reads no table
+        "version.schema_version",  # reads no table
         "users.create_users",  # inserts
         "users.get_credentials",  # a function: test_a_login_goes_by_two_indexes
     }

@@ -148,7 +148,7 @@ stocked AS (
 SELECT
     coalesce(sum(d.products), 0)::bigint AS products,
     (SELECT count(*) FROM matching) > 10000 AS is_capped,
-    (SELECT s.products FROM stocked AS s) AS in_stock,
+    coalesce((SELECT s.products FROM stocked AS s), 0) AS in_stock,
     min(d.price_min) AS price_min,
     max(d.price_max) AS price_max,
     coalesce(
@@ -214,7 +214,7 @@ stocked AS (
 SELECT
     coalesce(sum(d.products), 0)::bigint AS products,
     (SELECT count(*) FROM matching) > 10000 AS is_capped,
-    (SELECT s.products FROM stocked AS s) AS in_stock,
+    coalesce((SELECT s.products FROM stocked AS s), 0) AS in_stock,
     min(d.price_min) AS price_min,
     max(d.price_max) AS price_max,
     coalesce(
@@ -225,6 +225,7 @@ FROM divided AS d;
 -- name: get_product(product_id, active)^
 -- Return one product.
 -- row: Product
+-- rows: at most one (products_pkey)
 SELECT
     p.id,
     p.sku,
@@ -233,7 +234,7 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    s.available AS inventory_count,
+    s.available AS "inventory_count!",
     p.created_at,
     p.updated_at
 FROM store.products AS p
@@ -256,7 +257,7 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    s.available AS inventory_count,
+    s.available AS "inventory_count!",
     p.created_at,
     p.updated_at
 FROM store.products AS p
@@ -278,7 +279,7 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    s.available AS inventory_count,
+    s.available AS "inventory_count!",
     p.created_at,
     p.updated_at
 FROM store.products AS p
@@ -464,7 +465,7 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    s.available AS inventory_count,
+    s.available AS "inventory_count!",
     p.created_at,
     p.updated_at
 FROM best AS b

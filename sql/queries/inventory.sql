@@ -109,7 +109,7 @@ SELECT
     i.product_id,
     i.on_hand,
     i.reserved,
-    s.available
+    s.available AS "available!"
 FROM store.inventory AS i
 CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 WHERE i.product_id = ANY(:product_ids::bigint[]);
@@ -122,7 +122,7 @@ SELECT
     i.product_id,
     i.on_hand,
     i.reserved,
-    s.available
+    s.available AS "available!"
 FROM store.inventory AS i
 CROSS JOIN LATERAL store.sellable(i.product_id, i.on_hand, i.reserved) AS s
 WHERE i.product_id = :product_id::bigint;

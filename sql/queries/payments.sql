@@ -9,6 +9,7 @@
 -- Write down that an amount was authorized; nothing is written when the key was used, the order is past paying, money was
 -- paid back for it, or it is too much.
 -- row: PaymentVerdict
+-- rows: at most one (of the order: what an earlier call wrote, or what this one writes)
 -- null: actor
 -- Locks: the new rows, of an order that lock_order has locked in a statement before.
 WITH o AS (
@@ -157,6 +158,7 @@ LEFT JOIN answer AS a
 -- written when the key was used, there is no such payment, it is more than is due, the order is past capturing,
 -- or money was paid back for it.
 -- row: PaymentVerdict
+-- rows: at most one (of the order: what an earlier call wrote, or what this one writes)
 -- null: amount, actor
 -- Locks: the payment, of an order that lock_order has locked in a statement before, then that order's row.
 WITH o AS (

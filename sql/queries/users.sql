@@ -98,7 +98,7 @@ WHERE lower(u.username) = lower(:username::text COLLATE "C");
 -- row: Credentials
 -- rows: at most one (a user name has no @, an e-mail address has one)
 SELECT
-    c.password_hash,
+    c.password_hash AS "password_hash!",
     u.id,
     u.username,
     u.email,

@@ -331,6 +331,12 @@ class SchemaTooOld(StoreError):
     """
 
 
+class SchemaDiffers(StoreError):
+    """
+    The schema is not the one the queries were written for: `store check --db` names every difference.
+    """
+
+
 class StoreClosed(StoreError):
     """
     The store is not open: use it inside `with`, or call start() first. After a fork, open a new one in the child.
@@ -352,6 +358,12 @@ class MigrationFolderError(MigrationError):
 class MigrationLocked(MigrationError):
     """
     Another runner is at work: nothing was done, try again later.
+    """
+
+
+class ContractFileError(StoreError):
+    """
+    A contract file cannot be read, or cannot be written: `store lock` writes it anew.
     """
 
 
@@ -391,6 +403,12 @@ class RowMismatch(StoreError):
 class TooManyRows(StoreError):
     """
     A query that promises at most one row returned more.
+    """
+
+
+class CannotAnalyse(StoreError):
+    """
+    The queries cannot be analysed over this connection.
     """
 
 

@@ -648,7 +648,7 @@ class OrderSummary(Dto, frozen=True):
 
     id: Id
     number: str
-    user_id: Id | None
+    user_id: Id
     status: OrderStatus
     currency: str
     total: Decimal
