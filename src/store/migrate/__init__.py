@@ -5,6 +5,20 @@ Whoever stops using this runner goes on with plain yoyo: files and state tables 
 """
 
 from store.migrate._connect import connector
-from store.migrate._runner import Connect, MigrationStatus, down, pending, status, up
+from store.migrate._report import Options, Report, Step
+from store.migrate._runner import MigrationStatus, down, pending, redo, status, up
+from store.migrate._session import Connect
 
-__all__ = ["Connect", "MigrationStatus", "connector", "down", "pending", "status", "up"]
+__all__ = [
+    "Connect",
+    "MigrationStatus",
+    "Options",
+    "Report",
+    "Step",
+    "connector",
+    "down",
+    "pending",
+    "redo",
+    "status",
+    "up",
+]
