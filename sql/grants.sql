@@ -133,4 +133,11 @@ GRANT SELECT ON store.addresses TO store_readonly;
 
 GRANT SELECT, INSERT, DELETE ON store.product_imports TO store_app;
 
+-- state of the migrations: `store migrate status` and `plan` for whoever only reads
+
+REVOKE ALL ON SCHEMA store_migrations FROM PUBLIC, store_app, store_readonly;
+REVOKE ALL ON ALL TABLES IN SCHEMA store_migrations FROM PUBLIC, store_app, store_readonly;
+GRANT USAGE ON SCHEMA store_migrations TO store_readonly;
+GRANT SELECT ON ALL TABLES IN SCHEMA store_migrations TO store_readonly;
+
 COMMIT;

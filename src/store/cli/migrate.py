@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from store import migrate
+from store.cli import _migrate_admin
 from store.cli._migrating import (
     AllowDown,
     AsJson,
@@ -34,10 +35,13 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     help="Move the schema: plain .sql files, one transaction each, recorded in the schema store_migrations.\n\n"
-    "Connects by STORE_MIGRATE_URL, else by DATABASE_URL. Exit codes: 0 done, 2 usage, folder or header, 3 pending, 4 a lock did "
-    "not come, try later, 5 failed or interrupted, nothing of that file is stored, 6 a step outside a transaction failed, run "
-    "again, 7 files and record disagree, 8 the schema drifted, 9 refused by a rule, 10 no database, or not a writable one.",
+    "Connects by STORE_MIGRATE_URL, else by DATABASE_URL. Exit codes: 0 done, 2 usage, folder or header, 3 pending, 4 a lock "
+    "did not come, try later, 5 failed or interrupted, nothing of that file is stored, 6 a step outside a transaction failed, "
+    "run again, 7 files and record disagree, 8 the schema drifted, 9 refused by a rule, 10 no database, or not a writable one.",
 )
+
+for _command in (_migrate_admin.plan, _migrate_admin.baseline, _migrate_admin.new, _migrate_admin.unlock):
+    app.command()(_command)
 
 _D = Options()
 
@@ -49,7 +53,7 @@ def up(
     plan: Annotated[
         str | None, typer.Option("--plan", metavar="HASH", help="Apply only what `plan` printed under this hash.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse a schema changed beside the migrations.")] = False,
+    strict: Annotated[bool, typer.Option(help="Refuse a schema changed beside the migrations.")] = False,
     allow_out_of_order: Annotated[
         list[str] | None, typer.Option("--allow-out-of-order", metavar="ID", help="Apply this one below the highest applied.")
     ] = None,

@@ -27,7 +27,7 @@ def apply(session: Session, migration: SqlMigration, *, out_of_order: bool = Fal
     """
     Apply one migration and record it, both or neither; `repaired` is applied already, and only its schema is mended.
     """
-    entry = _entry(migration, "up", out_of_order=out_of_order)
+    entry = _entry(migration, "up", out_of_order=out_of_order and not repaired)
 
     def record() -> None:
         if not repaired:

@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from store import _connection, _failures
+from store.errors import PermissionDenied
 from store.migrate._session import Connect
 from store.settings import Settings
 
@@ -75,4 +76,6 @@ def _act_as(connection: psycopg.Connection[Any], role: str) -> None:
         connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
     except psycopg.Error as error:
         connection.close()
-        raise _failures.translate(error) from None
+        raise PermissionDenied(
+            f"--role {role}: there is no such role, or this login is none of it", sqlstate=error.sqlstate
+        ) from None

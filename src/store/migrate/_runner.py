@@ -54,7 +54,7 @@ def up(
     """
     options, report = options or Options(), report or Report("up")
     contents = read(folder)
-    with _refusing(report), _session(connect, options, report, contents, writes=True) as session:
+    with refusing(report), _session(connect, options, report, contents, writes=True) as session:
         check(session, contents, to)
         session.lock()
         check(session, contents, to)  # again: another runner may have been at work until now
@@ -90,7 +90,7 @@ def down(
     """
     options, report = options or Options(), report or Report("down")
     contents = read(folder)
-    with _refusing(report), _session(connect, options, report, contents, writes=True) as session:
+    with refusing(report), _session(connect, options, report, contents, writes=True) as session:
         session.lock()
         applied = [name for name, _ in session.backend.applied()]
         _preflight.target(contents, to, applied)
@@ -115,7 +115,7 @@ def redo(connect: Connect, folder: Path, *, options: Options | None = None, repo
     """
     options, report = options or Options(), report or Report("redo")
     contents = read(folder)
-    with _refusing(report), _session(connect, options, report, contents, writes=True) as session:
+    with refusing(report), _session(connect, options, report, contents, writes=True) as session:
         session.lock()
         names = [name for name, _ in session.backend.applied()][-1:]
         _preflight.refuse([*_fatal(contents), *_preflight.undoing(contents, names)])
@@ -202,7 +202,7 @@ def _session(connect: Connect, options: Options, report: Report, folder: Folder,
         yield session
 
 
-class _refusing:  # noqa: N801 (used like a function)
+class refusing:  # noqa: N801 (used like a function)
     """
     A block whose refusals end up in the report.
     """
@@ -239,25 +239,32 @@ def _changed(folder: Folder, recorded: dict[str, Last]) -> list[Repeatable]:
     return [each for each in folder.repeatables if each.id not in recorded or recorded[each.id].sha256 != each.up.sha256]
 
 
-def _work(session: Session, folder: Folder, to: str | None) -> list[Callable[[], Step]]:
+def todo(session: Session, folder: Folder, to: str | None) -> tuple[list[SqlMigration], list[Repeatable]]:
     """
     Return what is to be done, in order: what a killed `down` left half taken back, the pending files, the changed repeatables.
     """
-    applied = [name for name, _ in session.backend.applied()]
+    applied = {name for name, _ in session.backend.applied()}
     newest = session.ledger.newest()
-    work: list[Callable[[], Step]] = []
-    for migration in folder.migrations:
-        if to is not None and migration.id > to:
-            continue
+
+    def is_due(migration: SqlMigration) -> bool:
         last = newest.get(migration.id)
-        if migration.id in applied:
-            if not migration.transactional and last and last.operation == "down" and last.outcome != "done":
-                work.append(_bound(session, migration, repaired=True))
-        else:
-            work.append(_bound(session, migration, out_of_order=bool(applied) and migration.id < max(applied)))
-    if to is None:
-        work += [_bound_repeatable(session, each) for each in _changed(folder, session.ledger.recorded())]
-    return work
+        half = last is not None and last.operation == "down" and last.outcome != "done" and not migration.transactional
+        return migration.id not in applied or half
+
+    migrations = [each for each in folder.migrations if (to is None or each.id <= to) and is_due(each)]
+    return migrations, [] if to is not None else _changed(folder, session.ledger.recorded())
+
+
+def _work(session: Session, folder: Folder, to: str | None) -> list[Callable[[], Step]]:
+    applied = {name for name, _ in session.backend.applied()}
+    migrations, repeatables = todo(session, folder, to)
+    return [
+        *(
+            _bound(session, each, out_of_order=each.id < max(applied, default=""), repaired=each.id in applied)
+            for each in migrations
+        ),
+        *(_bound_repeatable(session, each) for each in repeatables),
+    ]
 
 
 def _bound(
@@ -272,7 +279,7 @@ def _bound_repeatable(session: Session, repeatable: Repeatable) -> Callable[[], 
 
 def _warn_of_drift(session: Session, *, strict: bool) -> None:
     expected, found = session.ledger.fingerprint(), session.fingerprint()
-    if expected is None or found is None or expected == found:
+    if expected is None or expected == found:
         return
     message = f"the schema is not what the last migration left: fingerprint {found[:12]}, recorded {expected[:12]}"
     if strict:

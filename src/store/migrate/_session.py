@@ -16,7 +16,7 @@ from store import _failures
 from store.errors import MigrationLocked, ReadOnly, ServerTooOld, SettingsError, StoreError, Unavailable, from_postgres
 from store.migrate import _lock
 from store.migrate._backend import Backend
-from store.migrate._fingerprints import fingerprint
+from store.migrate._fingerprint import fingerprint
 from store.migrate._ledger import Ledger
 from store.migrate._report import Options, Report
 
@@ -76,12 +76,12 @@ class Session:
         self.backend.create_state()
         self.ledger.create()
 
-    def fingerprint(self) -> str | None:
+    def fingerprint(self) -> str:
         """
         Return the fingerprint of the schema as it is, and keep it for the report.
         """
-        self.report.fingerprint = fingerprint(self.connection)
-        return self.report.fingerprint
+        self.report.fingerprint = found = fingerprint(self.connection)
+        return found
 
     def name(self, what: str) -> None:
         """
