@@ -163,8 +163,12 @@ def _disproved(finding: Finding, effects: Sequence[Effect]) -> bool:
     # Text cannot see that a validated CHECK spares SET NOT NULL its scan; the trace did.
     if finding.rule not in _squawk.SEEN_BY_TRACE:
         return False
-    above = [effect for effect in effects if effect.statement.line <= finding.line]
-    return bool(above) and not (above[-1].scans or above[-1].rewrites)
+    there = [
+        effect
+        for effect in effects
+        if effect.statement.line <= finding.line <= effect.statement.line + effect.statement.text.count("\n")
+    ]
+    return bool(there) and not any(effect.scans or effect.rewrites for effect in there)
 
 
 def _allowed(file: str, text: str, found: Iterable[Finding]) -> list[Finding]:

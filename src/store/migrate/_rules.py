@@ -66,11 +66,6 @@ OURS: dict[str, Rule] = {
     "grants-to-public": Rule(
         "error", "every role there is, and will be, may use it", "grant to a role by its name, in sql/grants.sql"
     ),
-    "if-not-exists": Rule(
-        "error",
-        "an index that failed half-way counts as there, and stays INVALID",
-        "CREATE INDEX CONCURRENTLY without IF NOT EXISTS",
-    ),
     "allow-unused": Rule("error", "there is nothing of this rule to allow", "take the line out"),
     "allow-without-reason": Rule(
         "error", "nobody can tell later whether it still holds", "`-- store: allow: RULE: reason`, above the first statement"
@@ -125,7 +120,6 @@ _TEXT = {
     "creates-rule": re.compile(r"^create (or replace )?rule "),
     "dynamic-sql": re.compile(r"^do .*\bexecute\b", re.DOTALL),
     "grants-to-public": re.compile(r"^(grant|alter default privileges .*\bgrant) .*\bto (group )?public\b"),
-    "if-not-exists": re.compile(r"^create (unique )?index concurrently if not exists"),
     "lock-table": re.compile(r"^lock "),
     "moves-tablespace": re.compile(r"^alter .*\bset tablespace "),
 }

@@ -123,7 +123,7 @@ def _step(
     after = _files(connection)
     moved = [existing[oid].name for oid in existing if oid in after and after[oid] != files.get(oid)]
     taken, before = _strongest(locks - held, existing), _strongest(held, existing)
-    return Effect(statement, taken, before, tuple(sorted(moved)), scans, rows), locks | held
+    return Effect(statement, taken, before, tuple(sorted(moved, key=_tables_first)), scans, rows), locks | held
 
 
 def _run(connection: psycopg.Connection[Any], statement: Statement) -> None:
@@ -159,6 +159,10 @@ def _work(
     return tuple(sorted(scans)), dict(sorted(rows.items()))
 
 
+def _tables_first(name: str) -> tuple[bool, str]:
+    return " " in name, name
+
+
 def is_data(statement: Statement) -> bool:
     """
     Return whether a statement is about rows: it reads or writes them as a query does.
@@ -170,7 +174,7 @@ def _strongest(locks: set[tuple[int, str]], existing: Mapping[int, _Relation]) -
     strongest: dict[str, str] = {}
     for oid, mode in sorted(locks, key=lambda lock: MODES.index(lock[1])):
         strongest[existing[oid].name] = _NAMES[mode]
-    return tuple(sorted(strongest.items()))
+    return tuple(sorted(strongest.items(), key=lambda lock: _tables_first(lock[0])))
 
 
 # --- outside a transaction: declared, for nothing is left to see when the statement is done ----------------------------
