@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +19,7 @@ from store.migrate import review as _review
 from store.settings import Settings
 
 STATE_SCHEMA = Options().state_schema
+_OUTCOMES = {0: "done", 2: "refused", 7: "refused", 8: "drift", 9: "refused"}
 _DRIFT = 8
 _REFUSED = 9
 _COLOURS = {"error": "red", "warning": "yellow"}
@@ -50,14 +51,13 @@ def lint(
         made = _review.review(server, folder)
         written = _review.write(folder, made) if write and not made.errors else []
         stale = _review.stale(folder, made)
+    code = _REFUSED if made.errors or stale else 0
     if json:
         findings = [dataclasses.asdict(finding) for finding in made.findings]
-        more = {"stale": stale, "written": written, "unfilled": made.unfilled}
-        print_json({"command": "lint", "findings": findings, **more})
+        _object("lint", code, findings=findings, stale=stale, written=written, unfilled=made.unfilled)
     else:
         _print_review(made, stale, written)
-    if made.errors or stale:
-        raise typer.Exit(_REFUSED)
+    _end(code)
 
 
 @app.command()
@@ -81,14 +81,14 @@ def fingerprint(
         expected = None if diff is None else _lines_of(diff)
         found = _review.live_lines(connector(Settings.load(), read_only=True, wait=wait))
         told = [] if expected is None else _review.difference(expected, found)
+    code = _DRIFT if told else 0
     if json:
         more = {"lines": found} if lines else {}
-        print_json({"command": "fingerprint", "fingerprint": _review.digest(found), "differences": told, **more})
+        _object("fingerprint", code, fingerprint=_review.digest(found), differences=told, **more)
     else:
         for line in told if diff is not None else found if lines else [_review.digest(found)]:
             typer.echo(line)
-    if told:
-        raise typer.Exit(_DRIFT)
+    _end(code)
 
 
 @app.command()
@@ -129,13 +129,20 @@ def verify(
     code = min((fault.exit_code for fault in faults), default=0)
     if json:
         rows = [dataclasses.asdict(fault) for fault in faults]
-        fingerprint_now = None if found is None else _review.digest(found.lines)
-        print_json({"command": "verify", "exit_code": code, "fingerprint": fingerprint_now, "faults": rows})
+        _object("verify", code, fingerprint=None if found is None else _review.digest(found.lines), faults=rows)
     else:
         for fault in faults:
             out.print(f"[red]{fault.rule}[/]  ", end="")
             out.print(fault.message, markup=False, soft_wrap=True)
         out.print("[green]ok[/]" if not faults else f"{len(faults)} faults")
+    _end(code)
+
+
+def _object(command: str, code: int, **more: Any) -> None:
+    print_json({"command": command, "outcome": _OUTCOMES[code], "exit_code": code, **more})
+
+
+def _end(code: int) -> None:
     if code:
         raise typer.Exit(code)
 
