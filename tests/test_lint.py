@@ -509,3 +509,27 @@ def test_irreversible_is_said(scratch: review.Scratch, tmp_path: Path) -> None:
 def test_broken_folder_is_refused(scratch: review.Scratch, tmp_path: Path) -> None:
     with pytest.raises(MigrationFolderError):
         review.review(scratch, write(tmp_path / "migrations", _0001="COMMIT;"))
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+
+def table() -> list[str]:
+    """
+    Return the tables of docs/migration-hazards.md: what is found by whom, and the rules.
+    """
+    found = ["| migration | squawk | the trace and the catalog |", "|---|---|---|"]
+    for text, (squawk, ours) in HAZARDS.items():
+        code = " ".join(f"`{line}`" for line in text.splitlines())
+        found.append(f"| {code} | {squawk.replace(' ', ', ') or '-'} | {ours.replace(' ', ', ') or '-'} |")
+    found += ["| rule | severity | why | instead |", "|---|---|---|---|"]
+    found += [f"| `{name}` | {rule.severity} | {rule.why} | {rule.safe} |" for name, rule in sorted(OURS.items())]
+    found += ["| rule of squawk | severity | instead |", "|---|---|---|"]
+    return found + [f"| `{name}` | {severity} | {safe} |" for name, (severity, safe) in sorted(_squawk.RULES.items())]
+
+
+@pytest.mark.serverless
+def test_page_tells_what_is_tested() -> None:
+    page = Path(__file__).resolve().parents[1] / "docs" / "migration-hazards.md"
+
+    assert [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("|")] == table()

@@ -53,7 +53,11 @@ OURS: dict[str, Rule] = {
     "definer-without-path": Rule(
         "error", "runs with its owner's rights, on names the caller chooses", "SET search_path = pg_catalog, …, pg_temp"
     ),
-    "does-not-apply": Rule("error", "PostgreSQL refuses it", "mend it: the file is tried on rows that keep every constraint"),
+    "does-not-apply": Rule(
+        "error",
+        "PostgreSQL refuses it",
+        "mend it: it is tried on rows that keep every constraint; what cannot run in a transaction has a file of its own",
+    ),
     "dynamic-sql": Rule(
         "warning", "text made at run time cannot be reviewed: what is seen here is what it did here", "plain statements"
     ),
