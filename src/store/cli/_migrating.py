@@ -35,6 +35,7 @@ __all__ = [
     "Folder",
     "LockTimeout",
     "LockWait",
+    "LongTimeout",
     "Role",
     "SearchPath",
     "StateSchema",
@@ -102,6 +103,7 @@ Wait = Annotated[float, _duration("--wait", "Wait this long for a server that is
 LockWait = Annotated[float, _duration("--lock-wait", "Wait this long for another runner, and for the locks of a file.")]
 LockTimeout = Annotated[float, _duration("--lock-timeout", "How long one attempt may queue for a lock, before it tries later.")]
 StatementTimeout = Annotated[float, _duration("--statement-timeout", "How long a statement may take inside a transaction.")]
+LongTimeout = Annotated[float, _duration("--long-timeout", "The same for one that blocks nobody: outside one, and VALIDATE.")]
 Role = Annotated[str | None, typer.Option("--role", help="Act as this role (SET ROLE): what is made belongs to it.")]
 StateSchema = Annotated[
     str, typer.Option("--state-schema", parser=_identifier, help="Where the state of this folder is kept; one a folder.")

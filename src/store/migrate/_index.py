@@ -14,6 +14,7 @@ from psycopg import sql
 from store.errors import MigrationHistoryError, MigrationResumable
 from store.migrate._text import Statement
 
+_CLEANING = "5s"
 _PROBE = "_index_probe"
 _FIND = """
     SELECT n.nspname, coalesce(i.indisvalid AND i.indisready, true), i.indrelid = t.oid, pg_get_indexdef(i.indexrelid)
@@ -78,15 +79,24 @@ class Build:
         try:
             connection.execute(self.text.encode(), prepare=False)
         except BaseException:
-            # An INVALID unique index goes on refusing writes: it goes at once, not with the next run.
-            with suppress(psycopg.Error):
-                self._clean(connection)
+            self._clean(connection)
             raise
         found = connection.execute(_FIND, (self.index, self.table)).fetchone()
         if found is None or not found[1]:
             raise MigrationResumable(f"{self.index} was built, but is not valid: run it again")
 
     def _clean(self, connection: psycopg.Connection[Any]) -> None:
+        """
+        Drop what a build left that failed or was interrupted: an INVALID unique index goes on refusing writes.
+
+        It has to wait for every transaction on the table, and somebody waits for this process to end: what is not done in a few
+        seconds is left to the next run.
+        """
+        with suppress(psycopg.Error):
+            connection.execute("SELECT set_config('statement_timeout', %s, false)", (_CLEANING,))
+            self._drop_invalid(connection)
+
+    def _drop_invalid(self, connection: psycopg.Connection[Any]) -> None:
         found = connection.execute(_FIND, (self.index, self.table)).fetchone()
         if found is not None and not found[1]:
             _drop(connection, found[0], self.index)
