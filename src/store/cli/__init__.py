@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from store import _distribution
+from store.cli import migrate_review  # noqa: F401 (adds its commands to `store migrate`)
 from store.cli.data import export_app, import_app
 from store.cli.demo import demo
 from store.cli.doctor import doctor
