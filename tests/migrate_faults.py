@@ -36,7 +36,10 @@ INSERT INTO control.hold VALUES (700);
 """
 BASE = "CREATE SCHEMA t;\nCREATE TABLE t.a (id bigint PRIMARY KEY, times integer NOT NULL DEFAULT 0);\nINSERT INTO t.a SELECT n FROM generate_series(1, 1000) AS n;\n"
 FILES = {
-    "transactional": ("CREATE TABLE t.b (id bigint);\nSELECT control.brake(700);\n", "DROP TABLE t.b;\n"),
+    "transactional": (
+        "CREATE TABLE t.b (id bigint);\nALTER TABLE t.a ADD COLUMN more text;\nSELECT control.brake(700);\n",
+        "DROP TABLE t.b;\n",
+    ),
     "concurrent index": (
         "-- transactional: false\nCREATE UNIQUE INDEX CONCURRENTLY a_idx ON t.a (id, times);\n",
         "DROP INDEX CONCURRENTLY t.a_idx;\n",
@@ -175,6 +178,9 @@ class Stage:
         """
         Return everything that is not as after one undisturbed run.
         """
+        deadline = time.monotonic() + 5
+        while self.backends() and time.monotonic() < deadline:
+            time.sleep(0.02)  # the process has ended; the server has yet to notice
         wrong = []
         state = "public" if self.stock else "store_migrations"
         applied = [name for (name,) in self.query(f"SELECT migration_id FROM {state}._yoyo_migration ORDER BY 1")]

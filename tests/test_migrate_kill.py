@@ -150,15 +150,15 @@ def _with(setting: str, value: str, wait: float, options: tuple[str, ...] = PATI
 
 def _lock_taken(stage: Stage) -> Codes:
     """
-    Somebody reads the table in a transaction that stays open for a while.
+    Somebody has the table in a transaction that stays open for a while.
     """
-    stage.query("WITH gone AS (DELETE FROM control.hold) SELECT 1")
+    stage.release()
     with psycopg.connect(stage.server.dsn("postgres"), autocommit=True) as connection:
         connection.execute(f"ALTER DATABASE {stage.database} SET lock_timeout = '500ms'".encode())
     with psycopg.connect(stage.dsn) as holder:
         holder.execute("LOCK TABLE t.a IN ACCESS EXCLUSIVE MODE")
         process = stage.start(*PATIENT, "--lock-timeout", "500ms")
-        timer = threading.Timer(4, lambda: (holder.rollback(), stage.release()))
+        timer = threading.Timer(4, holder.rollback)
         timer.start()
         process.communicate(timeout=120)
         timer.join()
@@ -176,9 +176,9 @@ FAULTS: dict[str, Callable[[Stage], Codes]] = {
     "two runners": _together(2),
     "three runners": _together(3),
     "user without a name": _without_a_name,
-    "idle timeout": _with("idle_session_timeout", "1s", 6),
+    "idle timeout": _with("idle_session_timeout", "1s", 5),
     "lock taken": _lock_taken,
-    "statement timeout": _with("statement_timeout", "1s", 6, ("--statement-timeout", "1s", "--long-timeout", "1s")),
+    "statement timeout": _with("statement_timeout", "1s", 5, ("--statement-timeout", "1s", "--long-timeout", "1s")),
 }
 # What the run that was hit ends with; outside a transaction 6 stands for 5.
 EXPECTED = {
@@ -231,24 +231,23 @@ def test_the_next_run_converges_always(stage: Callable[..., Stage], fault: str, 
 
 
 @pytest.mark.long
-def test_the_published_table_is_what_happens(stage: Callable[..., Stage]) -> None:
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_published_table_is_what_happens(stage: Callable[..., Stage], fault: str) -> None:
     """
-    Ours and plain yoyo, every fault on every kind of file, as docs/migrations.md says it.
+    Ours and plain yoyo, this fault on every kind of file, as docs/migrations.md says it.
     """
-    lines = ["| fault | kind of file | `store migrate up` | plain yoyo |", "|---|---|---|---|"]
-    for fault, kind in itertools.product(FAULTS, KINDS):
+    rows = ""
+    for kind in KINDS:
         ours = outcome(stage(kind), fault)
         theirs = "not offered" if kind == "batch" else outcome(stage(kind, stock=True), fault)
-        lines.append(f"| {fault} | {kind} | {ours} | {theirs} |")
-    table = "\n".join(lines)
+        rows += f"| {fault} | {kind} | {ours} | {theirs} |\n"
     text = DOCS.read_text(encoding="utf-8")
-    block = re.compile(r"(?<=<!-- kill matrix -->\n).*?(?=\n<!-- end -->)", re.DOTALL)
     if os.environ.get("STORE_TEST_WRITE"):
-        DOCS.write_text(block.sub(table.replace("\\", r"\\"), text), encoding="utf-8")
-    published = block.search(DOCS.read_text(encoding="utf-8"))
+        kept = re.sub(rf"^\| {fault} \|.*\n", "", text, flags=re.MULTILINE)
+        text = kept.replace("<!-- end -->", rows + "<!-- end -->")
+        DOCS.write_text(text, encoding="utf-8")
 
-    assert published is not None
-    assert table == published.group()
+    assert rows in text
 
 
 def outcome(stage: Stage, fault: str) -> str:

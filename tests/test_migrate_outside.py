@@ -238,6 +238,30 @@ def test_a_lock_that_never_comes_is_given_up_with_a_name(connect: Connect, folde
     assert ["0002_y"] == migrate.up(connect, place)
 
 
+def test_a_table_that_somebody_holds_is_waited_for(connect: Connect, folder: Folder) -> None:
+    """
+    Also where the file has nothing to do with it: describing the schema wants a lock for a moment.
+    """
+    place = folder(
+        "CREATE SCHEMA store; CREATE TABLE store.a (id bigint); CREATE VIEW store.v AS SELECT id FROM store.a;", "SELECT 1;"
+    )
+    migrate.up(connect, place)
+    (place / "0003_z.sql").write_text("CREATE SCHEMA t0003;", encoding="utf-8")
+    (place / "0003_z.rollback.sql").write_text("DROP SCHEMA t0003;", encoding="utf-8")
+    with connect() as holder:
+        holder.execute("SET application_name = 'forgotten psql'")
+        holder.execute("BEGIN")
+        holder.execute("LOCK TABLE store.a, store.v IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(MigrationLocked, match="forgotten psql"):
+            migrate.up(connect, place, options=Options(lock_timeout=1.0, lock_wait=1.0))
+        timer = threading.Timer(1.5, lambda: holder.execute("COMMIT"))
+        timer.start()
+        done = migrate.up(connect, place, options=Options(lock_timeout=0.5))
+        timer.join()
+
+    assert ["0003_z"] == done
+
+
 def test_no_subtransactions(connect: Connect, folder: Folder) -> None:
     """
     80 tables in one file: one transaction, so that no snapshot of the whole server overflows.

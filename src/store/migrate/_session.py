@@ -5,12 +5,14 @@ The one connection of a run, made ready: PostgreSQL itself, new enough, writable
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from store import _failures
 from store.errors import MigrationLocked, ReadOnly, ServerTooOld, SettingsError, StoreError, Unavailable, from_postgres
@@ -19,6 +21,7 @@ from store.migrate._backend import Backend
 from store.migrate._fingerprint import fingerprint
 from store.migrate._ledger import Ledger
 from store.migrate._report import Options, Report
+from store.migrate._watch import Watcher
 
 Connect = Callable[[], psycopg.Connection[Any]]
 
@@ -79,9 +82,30 @@ class Session:
     def fingerprint(self) -> str:
         """
         Return the fingerprint of the schema as it is, and keep it for the report.
+
+        The catalog locks for a moment what it describes. Inside a file the bounds of the file hold; elsewhere it is tried again,
+        and MigrationLocked raised when somebody keeps a table for longer than --lock-wait.
         """
-        self.report.fingerprint = found = fingerprint(self.connection)
-        return found
+        if self.connection.info.transaction_status == TransactionStatus.INTRANS:
+            self.report.fingerprint = fingerprint(self.connection)
+            return self.report.fingerprint
+        deadline = time.monotonic() + self.options.lock_wait
+        while True:
+            with Watcher(self.connect, self.connection.info.backend_pid, "the fingerprint") as watcher:
+                try:
+                    self.report.fingerprint = self._described()
+                    return self.report.fingerprint
+                except psycopg.errors.LockNotAvailable:
+                    names = "; ".join(map(str, watcher.blockers.values())) or "nobody that was seen"
+            if time.monotonic() >= deadline:
+                raise MigrationLocked(f"a table of the schema is locked by {names}: nothing was done, try again later")
+            time.sleep(0.5)
+
+    def _described(self) -> str:
+        with self.connection.transaction():
+            bound = f"{round(self.options.lock_timeout * 1000)}ms"
+            self.connection.execute("SELECT set_config('lock_timeout', %s, true)", (bound,))
+            return fingerprint(self.connection)
 
     def name(self, what: str) -> None:
         """
