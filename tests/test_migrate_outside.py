@@ -152,6 +152,12 @@ def test_a_half_dropped_index_is_mended_or_dropped(connect: Connect, folder: Fol
     assert ["0002_y"] == migrate.pending(connect, place)
 
 
+@pytest.mark.parametrize("text", ["a_id_idx", "a_id_idx ON", "a_id_idx ON t0001.a"])
+def test_a_build_that_is_none_is_refused_by_the_server(connect: Connect, folder: Folder, text: str) -> None:
+    with pytest.raises(MigrationResumable, match="syntax error"):
+        migrate.up(connect, folder(f"-- transactional: false\nCREATE INDEX CONCURRENTLY {text};"))
+
+
 def test_reindex_leaves_no_copies(connect: Connect, folder: Folder) -> None:
     place = folder("-- transactional: false\nREINDEX TABLE CONCURRENTLY t0001.a;", "SELECT 1;")
     migrate.up(connect, place, to="0001_x")

@@ -49,11 +49,18 @@ class Build:
     @classmethod
     def of(cls, statement: Statement) -> Self | None:
         """
-        Return the build that this statement is, or None.
+        Return the build that this statement is, or None; what cannot be taken apart is left to PostgreSQL to refuse.
         """
-        words, tokens, offsets = statement.words, statement.tokens, statement.offsets
-        if words[0] != "create" or "concurrently" not in words[:4]:
+        if statement.words[0] != "create" or "concurrently" not in statement.words[:4]:
             return None
+        try:
+            return cls._of(statement)
+        except (IndexError, ValueError):
+            return None
+
+    @classmethod
+    def _of(cls, statement: Statement) -> Self:
+        words, tokens, offsets = statement.words, statement.tokens, statement.offsets
         at = words.index("concurrently")
         first = words.index("on", at) + 1
         first += words[first] == "only"

@@ -83,7 +83,7 @@ class Session:
         """
         Return the fingerprint of the schema as it is, and keep it for the report.
 
-        The catalog locks for a moment what it describes. Inside a file the bounds of the file hold; elsewhere it is tried again,
+        The catalog locks for a moment what it describes. Inside a file the bounds of the file hold; elsewhere it tries again,
         and MigrationLocked raised when somebody keeps a table for longer than --lock-wait.
         """
         if self.connection.info.transaction_status == TransactionStatus.INTRANS:
