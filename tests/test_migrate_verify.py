@@ -294,9 +294,24 @@ def test_lint_command(run: Callable[..., tuple[int, Any]], tmp_path: Path) -> No
     assert "0002_x.sql:1  error lock-table  a lock by hand" in output
     assert not (place / "0002_x.locks.txt").exists()
 
+    (place / "0002_x.rollback.sql").unlink()
+    code, said = run("lint", str(place))
+
+    assert (code, said["outcome"]) == (9, "refused")
+    assert "0002_x.rollback.sql is missing" in said["error"]["message"]
+
     code, said = run("lint", str(tmp_path / "nowhere"))
 
     assert (code, said["error"]["type"]) == (2, "MigrationFolderError")
+
+
+def test_unwritable_place_is_told(run: Callable[..., tuple[int, Any]], tmp_path: Path) -> None:
+    place = folder_of(tmp_path / "m", _0001="CREATE SCHEMA mine; <- DROP SCHEMA mine;")
+    (place / "MANIFEST").symlink_to(tmp_path / "nowhere" / "MANIFEST")
+    code, said = run("lint", str(place), "--write")
+
+    assert code == 2
+    assert "MANIFEST cannot be written: No such file or directory" in said["error"]["message"]
 
 
 def test_fingerprint_command(

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from store import _files
-from store.errors import MigrationError
+from store.errors import MigrationError, MigrationFolderError
 from store.migrate import _fingerprint, _preflight, _rules, _squawk
 from store.migrate._fill import Filler
 from store.migrate._folder import Folder, SqlMigration, read
@@ -115,7 +115,10 @@ def write(folder: Path, made: Review) -> list[str]:
     for name, text in [*made.ledgers.items(), (MANIFEST, "".join(line + "\n" for line in made.manifest))]:
         path = folder / name
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
+            try:
+                path.write_text(text, encoding="utf-8")
+            except OSError as error:
+                raise MigrationFolderError(f"{path} cannot be written: {error.strerror}") from error
             changed.append(name)
     return changed
 
