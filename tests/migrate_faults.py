@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from store import embedded
 from tests.databases import Connection
@@ -125,7 +126,7 @@ class Stage:
         """
         Start the runner: `store migrate up`, or stock yoyo.
         """
-        where = psycopg.conninfo.conninfo_to_dict(self.dsn)
+        where = conninfo_to_dict(self.dsn)
         url = f"postgresql+psycopg:///{self.database}?host={where['host']}&port={where['port']}&user={where['user']}"
         ours = ["store", "migrate", "up", "--json", "--folder", str(self.folder), *options]
         theirs = ["yoyo", "apply", "--batch", "--no-config-file", "-d", url, str(self.folder)]

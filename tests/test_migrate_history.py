@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from store import migrate
 from store.errors import MigrationDrift, MigrationError, MigrationHistoryError, MigrationRefused
@@ -302,7 +303,7 @@ def test_prose_with_a_colon_is_no_header(connect: Connect, folder: Folder) -> No
 
 
 def yoyo(server: TestServer, database: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    where = psycopg.conninfo.conninfo_to_dict(server.dsn(database))
+    where = conninfo_to_dict(server.dsn(database))
     url = f"postgresql+store:///{database}?host={where['host']}&port={where['port']}&user={where['user']}"
     return subprocess.run(
         [sys.executable, "-m", "yoyo", arguments[0], "--batch", "--no-config-file", "-d", url, *arguments[1:]],

@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from store import migrate
 from store.errors import MigrationDrift, MigrationFolderError, MigrationHistoryError, MigrationLocked, MigrationRefused
@@ -216,7 +217,7 @@ def test_a_read_only_role_and_a_standby_may_read(connect: Connect, empty_dsn: st
             connection.execute("GRANT USAGE ON SCHEMA store_migrations TO store_test_reader")
             connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA store_migrations TO store_test_reader")
             connection.execute("ALTER ROLE store_test_reader SET default_transaction_read_only = on")
-            dsn = psycopg.conninfo.make_conninfo(empty_dsn, user="store_test_reader")
+            dsn = make_conninfo(empty_dsn, user="store_test_reader")
             where = ("--folder", str(place))
             calls = [store(dsn, *words, *where) for words in (["status", "--check"], ["plan"], ["up"])]
         finally:

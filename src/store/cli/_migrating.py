@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import re
 import signal
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -43,6 +43,7 @@ __all__ = [
     "Wait",
     "finish",
     "folder_of",
+    "heard",
     "is_json",
     "out",
     "reporting",
@@ -75,7 +76,7 @@ _SECONDS = {"ms": 0.001, "": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0}
 
 
 def _seconds(text: str | float) -> float:
-    if isinstance(text, float):  # the default, which typer also hands over
+    if not isinstance(text, str):  # the default, which typer also hands over
         return text
     found = _DURATION.fullmatch(text)
     if found is None:
@@ -145,6 +146,17 @@ def reporting(report: Report, *, as_json: bool) -> Generator[None]:
         _fail(report, 6 if report.resumable else 5, None, as_json=as_json)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def heard(words: str, *, as_json: bool) -> Callable[[str], None] | None:
+    """
+    Return what tells a person of each migration, or nothing where nobody reads along.
+    """
+
+    def say(name: str) -> None:
+        out.print(f"{words} {name}")
+
+    return None if as_json else say
 
 
 def finish(report: Report, *, as_json: bool, code: int = 0, **more: Any) -> None:

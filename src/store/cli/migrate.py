@@ -24,6 +24,7 @@ from store.cli._migrating import (
     Wait,
     finish,
     folder_of,
+    heard,
     is_json,
     out,
     reporting,
@@ -85,8 +86,8 @@ def up(
     )
     with reporting(report, as_json=json):
         connect = migrate.connector(Settings.load(), wait=wait, role=role)
-        heard = None if json else lambda name: out.print(f"applied {name}")
-        done = migrate.up(connect, folder_of(folder), heard, to=to, plan=plan, options=options, report=report)
+        say = heard("applied", as_json=json)
+        done = migrate.up(connect, folder_of(folder), say, to=to, plan=plan, options=options, report=report)
     if not (json or done):
         out.print("nothing to do: the schema is up to date")
     finish(report, as_json=json)
@@ -116,8 +117,8 @@ def down(
         settings = Settings.load()
         _refuse_down(settings, allowed=allow_down)
         connect = migrate.connector(settings, wait=wait, role=role)
-        heard = None if json else lambda name: out.print(f"took back {name}")
-        done = migrate.down(connect, folder_of(folder), heard, count=count, to=to, options=options, report=report)
+        say = heard("took back", as_json=json)
+        done = migrate.down(connect, folder_of(folder), say, count=count, to=to, options=options, report=report)
     if not (json or done):
         out.print("nothing to do: no migration is applied")
     finish(report, as_json=json)

@@ -106,8 +106,8 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
         """
         Raise MigrationHistoryError for tables of a yoyo newer than the one this reads.
         """
-        if self.version_table in self.list_tables():
-            table = sql.Identifier(self.state_schema, self.version_table)
+        if "_yoyo_version" in self.list_tables():
+            table = sql.Identifier(self.state_schema, "_yoyo_version")
             row = self._ready.execute(sql.SQL("SELECT max(version) FROM {}").format(table)).fetchone()
             if row is not None and (row[0] or 0) > _YOYO_VERSION:
                 raise MigrationHistoryError(f"the state tables are those of a newer yoyo (version {row[0]}): nothing was done")
@@ -116,9 +116,9 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
         """
         Return what is applied and since when, oldest first; only reads, also where nothing was ever applied.
         """
-        if self.migration_table not in self.list_tables():
+        if "_yoyo_migration" not in self.list_tables():
             return []
-        table = sql.Identifier(self.state_schema, self.migration_table)
+        table = sql.Identifier(self.state_schema, "_yoyo_migration")
         query = sql.SQL("SELECT migration_id, applied_at_utc FROM {} ORDER BY applied_at_utc, migration_id").format(table)
         return [(row[0], row[1].replace(tzinfo=UTC)) for row in self._ready.execute(query)]
 
@@ -126,16 +126,16 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
         """
         Whether yoyo's own lock is taken: a stock yoyo is at work, or was killed at it.
         """
-        if self.lock_table not in self.list_tables():
+        if "yoyo_lock" not in self.list_tables():
             return False
-        table = sql.Identifier(self.state_schema, self.lock_table)
+        table = sql.Identifier(self.state_schema, "yoyo_lock")
         return self._ready.execute(sql.SQL("SELECT FROM {}").format(table)).fetchone() is not None
 
     def clear_row_lock(self) -> None:
         """
         Take yoyo's own lock away.
         """
-        self._ready.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(self.state_schema, self.lock_table)))
+        self._ready.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(self.state_schema, "yoyo_lock")))
 
     def record(self, migration: Known, operation: str) -> None:
         """

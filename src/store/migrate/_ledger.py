@@ -8,7 +8,7 @@ ledger says what it was.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -18,7 +18,8 @@ from store.migrate._report import Report, Step
 
 TABLE = "store_migration"
 _MARK = "plainstore ledger"
-_VERSION = 1
+_VERSION = "1"
+_COMMENT: LiteralString = f"COMMENT ON TABLE {{table}} IS '{_MARK} {_VERSION}'"
 _CREATE = """
 CREATE TABLE {table} (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -115,7 +116,7 @@ class Ledger:
         if row is None:
             return None
         number = str(row[0] or "").removeprefix(_MARK).strip()
-        if not number.isdecimal() or int(number) > _VERSION:
+        if not number.isdecimal() or int(number) > int(_VERSION):
             raise MigrationHistoryError(
                 f"{self._schema}.{TABLE} was written by a newer version of this program: use that one, nothing was done"
             )
@@ -128,8 +129,7 @@ class Ledger:
         if self.version() is None:
             with self._connection.transaction():
                 self._connection.execute(sql.SQL(_CREATE).format(table=self._table))
-                mark = f"COMMENT ON TABLE {{table}} IS '{_MARK} {_VERSION}'"
-                self._connection.execute(sql.SQL(mark).format(table=self._table))
+                self._connection.execute(sql.SQL(_COMMENT).format(table=self._table))
 
     def write(self, entry: Entry, outcome: str, step: Step | None = None) -> None:
         """
@@ -179,7 +179,7 @@ class Ledger:
         row = self._connection.execute(sql.SQL(_FINGERPRINT).format(table=self._table)).fetchone()
         return None if row is None else row[0]
 
-    def _latest(self, condition: str) -> dict[str, Last]:
+    def _latest(self, condition: LiteralString) -> dict[str, Last]:
         if self.version() is None:
             return {}
         query = sql.SQL(_LATEST).format(table=self._table, condition=sql.SQL(condition))
