@@ -18,6 +18,8 @@ from store.migrate import Options, Report, connector
 from store.migrate import review as _review
 from store.settings import Settings
 
+__all__ = ["app"]
+
 STATE_SCHEMA = Options().state_schema
 _OUTCOMES = {0: "done", 2: "refused", 7: "refused", 8: "drift", 9: "refused"}
 _DRIFT = 8

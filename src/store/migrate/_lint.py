@@ -64,7 +64,7 @@ def review(scratch: Scratch, folder: Path) -> Review:
     ledgers: dict[str, str] = {}
     manifest: list[str] = []
     with scratch.database() as connection:
-        before = set() if folder.resolve() == ours.resolve() else _prepare(connection, ours)
+        before = set[str]() if folder.resolve() == ours.resolve() else _prepare(connection, ours)
         filler, unfilled = Filler(connection), list[str]()
         for migration in migrations:
             unfilled = filler.fill()
@@ -111,7 +111,7 @@ def write(folder: Path, made: Review) -> list[str]:
     """
     Write the ledgers and MANIFEST into the folder where they differ; return the names of the files that did.
     """
-    changed = []
+    changed: list[str] = []
     for name, text in [*made.ledgers.items(), (MANIFEST, "".join(line + "\n" for line in made.manifest))]:
         path = folder / name
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
