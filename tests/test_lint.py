@@ -496,6 +496,33 @@ def test_refused_file_ends_the_review(scratch: review.Scratch, tmp_path: Path) -
     assert list(made.ledgers) == ["0001_x.locks.txt"]
 
 
+def test_batch_is_finished_before_the_next_file(scratch: review.Scratch, tmp_path: Path) -> None:
+    """
+    What comes behind a batch meets rows that are done, all of them.
+    """
+    folder = write(
+        tmp_path / "migrations",
+        _0001="CREATE SCHEMA mine; CREATE TABLE mine.a (id bigint PRIMARY KEY, old bigint NOT NULL);",
+        _0002="ALTER TABLE mine.a ADD COLUMN new bigint;",
+        _0003="-- store: batch\nUPDATE mine.a SET new = old WHERE id IN (SELECT id FROM mine.a WHERE new IS NULL LIMIT 300);",
+        _0004="ALTER TABLE mine.a ADD CONSTRAINT there CHECK (new IS NOT NULL) NOT VALID;",
+        _0005="ALTER TABLE mine.a VALIDATE CONSTRAINT there;",
+        _0006="ALTER TABLE mine.a ALTER COLUMN new SET NOT NULL;",
+    )
+
+    assert review.review(scratch, folder).findings == []
+
+
+def test_repeatables_are_reviewed(scratch: review.Scratch, tmp_path: Path) -> None:
+    folder = write(tmp_path / "migrations", _0001="CREATE SCHEMA mine;")
+    (folder / "repeatable").mkdir()
+    text = "CREATE OR REPLACE FUNCTION mine.f() RETURNS integer LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';"
+    (folder / "repeatable" / "f.sql").write_text(text, encoding="utf-8")
+    (found,) = review.review(scratch, folder).findings
+
+    assert (found.file, found.rule) == ("f.sql", "definer-without-path")
+
+
 def test_irreversible_is_said(scratch: review.Scratch, tmp_path: Path) -> None:
     folder = write(tmp_path / "migrations", _0001="-- store: irreversible: what is gone is gone\nCREATE SCHEMA mine;")
     (folder / "0001_x.rollback.sql").unlink()

@@ -202,6 +202,27 @@ def test_second_time_that_differs_is_named(scratch: review.Scratch, tmp_path: Pa
     ]
 
 
+def test_repeatables_belong_to_the_schema(scratch: review.Scratch, empty_dsn: str, tmp_path: Path) -> None:
+    """
+    What they make is expected, in sql/schema and in the database in use.
+    """
+    place = folder_of(tmp_path / "m", _0001="CREATE SCHEMA store; <- DROP SCHEMA store;")
+    (place / "repeatable").mkdir()
+    (place / "repeatable" / "v.sql").write_text("CREATE OR REPLACE VIEW store.v AS SELECT 1 AS a;", encoding="utf-8")
+    (tmp_path / "sql" / "schema").mkdir(parents=True)
+    text = "CREATE SCHEMA store; CREATE VIEW store.v AS SELECT 1 AS a;"
+    (tmp_path / "sql" / "schema" / "a.sql").write_text(text, encoding="utf-8")
+    migrate.up(lambda: psycopg.connect(empty_dsn), place)
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE store.beside (id bigint)")
+    found = review.verify_live(lambda: psycopg.connect(empty_dsn), place)
+
+    assert [fault.message for fault in review.verify_scratch(scratch, place, found)] == [
+        "column store.beside.id is unexpected (after 0001_x)",
+        "table store.beside is unexpected (after 0001_x)",
+    ]
+
+
 def test_refused_file_is_a_fault(scratch: review.Scratch, tmp_path: Path) -> None:
     place = folder_of(tmp_path / "m", _0001="CREATE SCHEMA mine; <- DROP SCHEMA nobody;")
     (fault,) = review.verify_scratch(scratch, place)

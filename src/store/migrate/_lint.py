@@ -59,14 +59,14 @@ def review(scratch: Scratch, folder: Path) -> Review:
     A folder of a team's own is tried on top of the migrations of this package. Raises MigrationFolderError for a folder that
     cannot be read, MissingExtra without squawk.
     """
-    migrations, ours = readable(folder).migrations, _files.folder("migrations")
+    contents, ours = readable(folder), _files.folder("migrations")
     found: list[Finding] = []
     ledgers: dict[str, str] = {}
     manifest: list[str] = []
     with scratch.database() as connection:
         before = set[str]() if folder.resolve() == ours.resolve() else _prepare(connection, ours)
         filler, unfilled = Filler(connection), list[str]()
-        for migration in migrations:
+        for migration in contents.migrations:
             unfilled = filler.fill()
             findings, effects = examine(connection, migration)
             found += findings
@@ -75,6 +75,9 @@ def review(scratch: Scratch, folder: Path) -> Review:
             ledgers[f"{migration.id}.locks.txt"] = _ledger(migration, effects)
             own = [name for name in schemas(connection) if name not in before]
             manifest.append(_manifest_line(migration, _fingerprint.fingerprint(connection, own)))
+        else:
+            for each in contents.repeatables:
+                found += examine(connection, SqlMigration(each.id, each.up, None))[0]
     return Review(sorted(found), ledgers, manifest, unfilled)
 
 
@@ -98,6 +101,7 @@ def examine(connection: psycopg.Connection[Any], migration: SqlMigration) -> tup
     effects: list[Effect] | None = None
     try:
         effects = trace(connection, text, transactional=migration.transactional, faults=_rules.faults)
+        _finish(connection, migration)
     except Refused as error:
         found.append(_rules.told("does-not-apply", file, error.line, str(error)))
     found = [finding for finding in found if not _disproved(finding, effects or ())]
@@ -158,8 +162,16 @@ def apply(connection: psycopg.Connection[Any], migration: SqlMigration, *, back:
         raise MigrationError(f"{migration.id} has no rollback file")
     try:
         trace(connection, file.text, transactional=migration.transactional)
+        if not back:
+            _finish(connection, migration)
     except Refused as error:
         raise MigrationError(f"{file.name}:{error.line}: {error}") from None
+
+
+def _finish(connection: psycopg.Connection[Any], migration: SqlMigration) -> None:
+    # A batch is repeated until it finds nothing more, so that the next file meets what it left.
+    while migration.up.headers.batch and any(effect.rows for effect in trace(connection, migration.up.text)):
+        pass
 
 
 def _disproved(finding: Finding, effects: Sequence[Effect]) -> bool:

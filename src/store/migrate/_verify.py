@@ -15,6 +15,7 @@ import psycopg
 
 from store.errors import MigrationError, Refusal
 from store.migrate import _fingerprint
+from store.migrate._folder import Folder, SqlMigration
 from store.migrate._lint import apply, readable
 from store.migrate._report import Options, Report
 from store.migrate._runner import status
@@ -106,22 +107,26 @@ def verify_scratch(scratch: Scratch, folder: Path, live: Verified | None = None)
     Try every migration up, down and up again, compare the end with the files of sql/schema beside the folder, and, where the
     schema in use has drifted, name the objects that did.
     """
-    faults: list[Refusal] = []
+    contents, faults = readable(folder), list[Refusal]()
     with scratch.database() as connection:
         try:
-            for id_, before in _up_down_up(connection, folder, faults):
-                if live is not None and live.drifted and live.applied and id_ == live.applied[-1]:
-                    told = _fingerprint.difference(before, live.lines)
-                    faults += [Refusal("drift", 8, f"{each} (after {id_})", id_) for each in told]
-            moved = _fingerprint.lines(connection, schemas(connection))
+            after = dict(_up_down_up(connection, contents, faults))
+            for each in contents.repeatables:
+                apply(connection, SqlMigration(each.id, each.up, None))
         except MigrationError as error:
             return [*faults, Refusal("does-not-apply", 9, str(error))]
+        moved = _fingerprint.lines(connection, schemas(connection))
+    after[contents.migrations[-1].id] = moved
+    if live is not None and live.drifted:
+        last = max(set(live.applied) & set(after), default="")
+        told = _fingerprint.difference(after.get(last, []), live.lines)
+        faults += [Refusal("drift", 8, f"{each} (after {last})", last) for each in told]
     return [*faults, *_schema_files(scratch, folder.parent / "sql" / "schema", moved)]
 
 
-def _up_down_up(connection: psycopg.Connection[Any], folder: Path, faults: list[Refusal]) -> Iterator[tuple[str, list[str]]]:
+def _up_down_up(connection: psycopg.Connection[Any], folder: Folder, faults: list[Refusal]) -> Iterator[tuple[str, list[str]]]:
     before: list[str] = []
-    for migration in readable(folder).migrations:
+    for migration in folder.migrations:
         apply(connection, migration)
         after = _fingerprint.lines(connection, schemas(connection))
         if migration.down is not None:
