@@ -172,6 +172,15 @@ def test_our_files_hold_together(scratch: review.Scratch) -> None:
     assert review.verify_scratch(scratch, FOLDER) == []
 
 
+def test_folder_of_a_team_stands_on_ours(scratch: review.Scratch, tmp_path: Path) -> None:
+    place = folder_of(
+        tmp_path / "m",
+        _0001="CREATE SCHEMA mine; CREATE TABLE mine.a (id bigint REFERENCES store.users (id)); <- DROP SCHEMA mine CASCADE;",
+    )
+
+    assert review.verify_scratch(scratch, place) == []
+
+
 def test_rollback_that_forgets_is_named(scratch: review.Scratch, tmp_path: Path) -> None:
     place = folder_of(
         tmp_path / "m",
@@ -244,6 +253,12 @@ def test_schema_files_are_compared(scratch: review.Scratch, tmp_path: Path) -> N
     assert fault.message == (
         "sql/schema is not what the migrations make: column mine.a.id differs: expected '1 bigint', found '1 integer'"
     )
+
+    (tmp_path / "sql" / "schema" / "a.sql").write_text("CREATE TABLE mine.a (id int);", encoding="utf-8")
+
+    assert [fault.message for fault in review.verify_scratch(scratch, place)] == [
+        'sql/schema/a.sql: schema "mine" does not exist'
+    ]
 
 
 def test_scratch_server_leaves_nothing() -> None:

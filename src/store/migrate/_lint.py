@@ -59,12 +59,12 @@ def review(scratch: Scratch, folder: Path) -> Review:
     A folder of a team's own is tried on top of the migrations of this package. Raises MigrationFolderError for a folder that
     cannot be read, MissingExtra without squawk.
     """
-    contents, ours = readable(folder), _files.folder("migrations")
+    contents = readable(folder)
     found: list[Finding] = []
     ledgers: dict[str, str] = {}
     manifest: list[str] = []
     with scratch.database() as connection:
-        before = set[str]() if folder.resolve() == ours.resolve() else _prepare(connection, ours)
+        before = foundation(connection, contents)
         filler, unfilled = Filler(connection), list[str]()
         for migration in contents.migrations:
             unfilled = filler.fill()
@@ -145,8 +145,16 @@ def _text(path: Path) -> str | None:
         return None
 
 
-def _prepare(connection: psycopg.Connection[Any], folder: Path) -> set[str]:
-    for migration in readable(folder).migrations:
+def foundation(connection: psycopg.Connection[Any], folder: Folder) -> set[str]:
+    """
+    Apply the migrations of this package, for a folder of a team's own, and return the schemas they made.
+
+    A folder that makes the schema `store` itself, as ours does, stands alone.
+    """
+    made = [statement.words for migration in folder.migrations for statement in migration.up.statements]
+    if any(words[:2] == ("create", "schema") and words[-1] == "store" for words in made):
+        return set()
+    for migration in readable(_files.folder("migrations")).migrations:
         apply(connection, migration)
     return set(schemas(connection))
 
