@@ -130,6 +130,7 @@ def test_a_broken_file_in_the_middle_of_ten(connect: Connect, empty_dsn: str, fo
         made = connection.execute("SELECT count(*) FROM pg_namespace WHERE nspname ~ '^t0'").fetchone()
 
     assert (5, (5,)) == (code, made)
+    assert [f"{number:04}_x" for number in range(6, 11)] == migrate.pending(connect, place)
     assert "0006_x.sql:1" in message
 
     folder(*texts)
@@ -280,9 +281,8 @@ def test_the_page_names_every_rule() -> None:
     """
     text = (ROOT / "docs" / "migrations.md").read_text(encoding="utf-8")
     table = text[text.index("| code | rules |") : text.index("### Leaving")]
-    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src" / "store" / "migrate").glob("_[!lrs]*.py"))
-    sources += (ROOT / "src" / "store" / "migrate" / "_seal.py").read_text(encoding="utf-8")
-    sources += (ROOT / "src" / "store" / "migrate" / "_runner.py").read_text(encoding="utf-8")
+    files = (ROOT / "src" / "store" / "migrate" / f"_{name}.py" for name in ("folder", "preflight", "runner", "seal"))
+    sources = "".join(path.read_text(encoding="utf-8") for path in files)
     used = set(re.findall(r'(?:Refusal\(\s*|refuse\(|_nothing\(|yield )"([a-z-]+)"', sources))
 
     assert used == set(itertools.chain(re.findall(r"`([a-z]+(?:-[a-z]+)*)`", table)))

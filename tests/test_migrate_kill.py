@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from store import embedded
-from tests.migrate_faults import FILES, PATIENT, Stage
+from tests.migrate_faults import FILES, PATIENT, Stage, until
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "migrations.md"
 KINDS = tuple(FILES)
@@ -60,6 +60,8 @@ def _signalled(number: signal.Signals) -> Callable[[Stage], Codes]:
         stage.wait_until_braked(process)
         process.send_signal(number)
         process.communicate(timeout=60)
+        if not stage.stock:
+            until(lambda: not stage.backends(), "the server to end what its runner left")
         stage.release()
         return [process.returncode]
 

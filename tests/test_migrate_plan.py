@@ -65,6 +65,15 @@ def test_a_plan_is_what_runs(connect: Connect, place: Path) -> None:
     assert [(found.hash,)] == rows(connect, "SELECT DISTINCT plan_hash FROM store_migrations.store_migration")
 
 
+def test_a_plan_shows_what_is_locked(connect: Connect, place: Path) -> None:
+    """
+    What the lint wrote beside a file stands above it.
+    """
+    (place / "0001_x.locks.txt").write_text("line 1: CREATE SCHEMA store\n    lock     nothing\n", encoding="utf-8")
+
+    assert "-- line 1: CREATE SCHEMA store\n--     lock     nothing\n\n-- 0001_x\nBEGIN;\n" in migrate.plan(connect, place).sql
+
+
 def test_a_plan_is_refused_when_files_or_database_moved(connect: Connect, place: Path) -> None:
     migrate.up(connect, place)
     write(place, "0003_z", "CREATE TABLE store.b (id bigint);", "DROP TABLE store.b;")

@@ -163,7 +163,12 @@ def _failure(session: Session, file: SqlFile, error: psycopg.Error) -> Migration
     line = _line(file.text, error)
     place = file.name if line is None else f"{file.name}:{line}"
     resumable = session.report.resumable
-    rest = "run it again when that is mended, it goes on from there" if resumable else "nothing of this file is stored"
+    if resumable:
+        rest = "run it again when that is mended, it goes on from there"
+    elif error.sqlstate is None:  # perhaps the COMMIT arrived, and its answer did not
+        rest = "run it again: the record knows whether this file is stored"
+    else:
+        rest = "nothing of this file is stored"
     kind = MigrationResumable if resumable else MigrationError
     return kind(
         f"{place}: {_words(error)} (SQLSTATE {error.sqlstate}); {rest}",

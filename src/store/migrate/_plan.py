@@ -51,7 +51,8 @@ def _todo(session: Session, folder: Folder, to: str | None) -> Iterator[tuple[di
         told = {"id": migration.id, "transactional": not outside, "sha256_up": migration.up.sha256}
         yield (
             told | {"sha256_down": migration.down.sha256 if migration.down else None},
-            _text(session, migration.up, migration.id, outside=outside, record=_yoyo(session, migration)),
+            _locks(folder, migration)
+            + _text(session, migration.up, migration.id, outside=outside, record=_yoyo(session, migration)),
         )
     for repeatable in repeatables:
         told = {"id": repeatable.id, "transactional": True, "sha256_up": repeatable.up.sha256}
@@ -66,6 +67,13 @@ def _head(session: Session, hash_: str) -> str:
         f"SET search_path = {_literal(path)};\n"
         "SET client_connection_check_interval = '500ms';\n"
     )
+
+
+def _locks(folder: Folder, migration: SqlMigration) -> str:
+    # What the lint saw this file lock and rewrite stands beside it, where it was run.
+    path = folder.path / f"{migration.id}.locks.txt"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return "".join(["\n", *(f"-- {line}".rstrip() + "\n" for line in lines)]) if lines else ""
 
 
 def _text(session: Session, file: SqlFile, id_: str, *, outside: bool, record: str) -> str:

@@ -67,6 +67,7 @@ def up(
         for work in _work(session, contents, to):
             step = work()
             report.applied.append(step)
+            del report.pending[0]
             if on_applied is not None:
                 on_applied(step.id)
         session.fingerprint()
@@ -258,6 +259,8 @@ def todo(session: Session, folder: Folder, to: str | None) -> tuple[list[SqlMigr
 def _work(session: Session, folder: Folder, to: str | None) -> list[Callable[[], Step]]:
     applied = {name for name, _ in session.backend.applied()}
     migrations, repeatables = todo(session, folder, to)
+    names = [each.id for each in migrations] + [each.id for each in repeatables]
+    session.report.pending = [{"id": name} for name in names]
     return [
         *(
             _bound(session, each, out_of_order=each.id < max(applied, default=""), repaired=each.id in applied)
