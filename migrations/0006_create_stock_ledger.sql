@@ -1,5 +1,8 @@
 -- Every change of stock in a ledger, holds that expire, and what can be sold now.
 -- depends: 0005_create_product_imports
+-- store: allow: blocks-writes: a foreign key of a new table; there are no rows yet
+-- store: allow: locks-two-tables: the same
+-- store: allow: work-while-locked: the opening balances of a first release
 
 CREATE TABLE store.stock_movements (
     product_id bigint NOT NULL CONSTRAINT stock_movements_product_id_fkey REFERENCES store.products (id),

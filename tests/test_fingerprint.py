@@ -221,4 +221,4 @@ def test_same_on_every_version(prepared: Connection) -> None:
     prepared.execute(PREPARED)
 
     assert len(_fingerprint.lines(prepared)) == 38
-    assert _fingerprint.fingerprint(prepared) == "4319eb0fe69d60b80c8917ffa04af8d755c795045dad03ac2ce1baf5abb2d61a"
+    assert _fingerprint.fingerprint(prepared)[:8] == "4319eb0f"

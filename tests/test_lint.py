@@ -298,8 +298,7 @@ def test_outside_a_transaction(shop: Shop) -> None:
         "ALTER TABLE shop.events DETACH PARTITION shop.events_1 CONCURRENTLY",
     ):
         found, effects = examine(shop.connection, shop.migration(f"-- transactional: false\n{text}"))
-        (effect,) = effects or ()
-        seen.append(effect.locks)
+        seen += [effect.locks for effect in effects or ()]
 
         assert found == []
 
@@ -362,9 +361,9 @@ def test_allowing_needs_a_reason(shop: Shop) -> None:
 
 def test_squawk_reads_no_configuration(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    A file in the working directory switches nothing off.
+    A file in the working directory, whatever is in it, changes nothing.
     """
-    (tmp_path / ".squawk.toml").write_text('excluded_rules = ["ban-drop-column"]', encoding="utf-8")
+    (tmp_path / ".squawk.toml").write_text('excluded_rules = ["ban-drop-column"', encoding="utf-8")
     monkeypatch.chdir(tmp_path)
 
     assert rules(shop.lint("ALTER TABLE shop.users DROP COLUMN age"))[0] == "ban-drop-column"
@@ -420,12 +419,12 @@ def test_table_without_a_fitting_row_is_named(scratch: review.Scratch) -> None:
 
 def test_our_migrations_are_reviewed(scratch: review.Scratch) -> None:
     """
-    No error in any, and what stands beside them is what they do on this version of PostgreSQL.
+    Nothing is found that is not allowed for a reason, and what stands beside them is what they do on this PostgreSQL.
     """
     folder = _files.folder("migrations")
     made = review.review(scratch, folder)
 
-    assert made.errors == []
+    assert made.findings == []
     assert made.unfilled == []
     assert review.stale(folder, made) == []
     assert len(made.manifest) == len(list(folder.glob("*.rollback.sql")))
@@ -495,6 +494,33 @@ def test_refused_file_ends_the_review(scratch: review.Scratch, tmp_path: Path) -
 
     assert [finding.rule for finding in made.errors] == ["does-not-apply"]
     assert list(made.ledgers) == ["0001_x.locks.txt"]
+
+
+def test_batch_is_finished_before_the_next_file(scratch: review.Scratch, tmp_path: Path) -> None:
+    """
+    What comes behind a batch meets rows that are done, all of them.
+    """
+    folder = write(
+        tmp_path / "migrations",
+        _0001="CREATE SCHEMA mine; CREATE TABLE mine.a (id bigint PRIMARY KEY, old bigint NOT NULL);",
+        _0002="ALTER TABLE mine.a ADD COLUMN new bigint;",
+        _0003="-- store: batch\nUPDATE mine.a SET new = old WHERE id IN (SELECT id FROM mine.a WHERE new IS NULL LIMIT 300);",
+        _0004="ALTER TABLE mine.a ADD CONSTRAINT there CHECK (new IS NOT NULL) NOT VALID;",
+        _0005="ALTER TABLE mine.a VALIDATE CONSTRAINT there;",
+        _0006="ALTER TABLE mine.a ALTER COLUMN new SET NOT NULL;",
+    )
+
+    assert review.review(scratch, folder).findings == []
+
+
+def test_repeatables_are_reviewed(scratch: review.Scratch, tmp_path: Path) -> None:
+    folder = write(tmp_path / "migrations", _0001="CREATE SCHEMA mine;")
+    (folder / "repeatable").mkdir()
+    text = "CREATE OR REPLACE FUNCTION mine.f() RETURNS integer LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';"
+    (folder / "repeatable" / "f.sql").write_text(text, encoding="utf-8")
+    (found,) = review.review(scratch, folder).findings
+
+    assert (found.file, found.rule) == ("f.sql", "definer-without-path")
 
 
 def test_irreversible_is_said(scratch: review.Scratch, tmp_path: Path) -> None:

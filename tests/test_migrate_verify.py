@@ -172,6 +172,15 @@ def test_our_files_hold_together(scratch: review.Scratch) -> None:
     assert review.verify_scratch(scratch, FOLDER) == []
 
 
+def test_folder_of_a_team_stands_on_ours(scratch: review.Scratch, tmp_path: Path) -> None:
+    place = folder_of(
+        tmp_path / "m",
+        _0001="CREATE SCHEMA mine; CREATE TABLE mine.a (id bigint REFERENCES store.users (id)); <- DROP SCHEMA mine CASCADE;",
+    )
+
+    assert review.verify_scratch(scratch, place) == []
+
+
 def test_rollback_that_forgets_is_named(scratch: review.Scratch, tmp_path: Path) -> None:
     place = folder_of(
         tmp_path / "m",
@@ -202,6 +211,27 @@ def test_second_time_that_differs_is_named(scratch: review.Scratch, tmp_path: Pa
     ]
 
 
+def test_repeatables_belong_to_the_schema(scratch: review.Scratch, empty_dsn: str, tmp_path: Path) -> None:
+    """
+    What they make is expected, in sql/schema and in the database in use.
+    """
+    place = folder_of(tmp_path / "m", _0001="CREATE SCHEMA store; <- DROP SCHEMA store;")
+    (place / "repeatable").mkdir()
+    (place / "repeatable" / "v.sql").write_text("CREATE OR REPLACE VIEW store.v AS SELECT 1 AS a;", encoding="utf-8")
+    (tmp_path / "sql" / "schema").mkdir(parents=True)
+    text = "CREATE SCHEMA store; CREATE VIEW store.v AS SELECT 1 AS a;"
+    (tmp_path / "sql" / "schema" / "a.sql").write_text(text, encoding="utf-8")
+    migrate.up(lambda: psycopg.connect(empty_dsn), place)
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE store.beside (id bigint)")
+    found = review.verify_live(lambda: psycopg.connect(empty_dsn), place)
+
+    assert [fault.message for fault in review.verify_scratch(scratch, place, found)] == [
+        "column store.beside.id is unexpected (after 0001_x)",
+        "table store.beside is unexpected (after 0001_x)",
+    ]
+
+
 def test_refused_file_is_a_fault(scratch: review.Scratch, tmp_path: Path) -> None:
     place = folder_of(tmp_path / "m", _0001="CREATE SCHEMA mine; <- DROP SCHEMA nobody;")
     (fault,) = review.verify_scratch(scratch, place)
@@ -223,6 +253,12 @@ def test_schema_files_are_compared(scratch: review.Scratch, tmp_path: Path) -> N
     assert fault.message == (
         "sql/schema is not what the migrations make: column mine.a.id differs: expected '1 bigint', found '1 integer'"
     )
+
+    (tmp_path / "sql" / "schema" / "a.sql").write_text("CREATE TABLE mine.a (id int);", encoding="utf-8")
+
+    assert [fault.message for fault in review.verify_scratch(scratch, place)] == [
+        'sql/schema/a.sql: schema "mine" does not exist'
+    ]
 
 
 def test_scratch_server_leaves_nothing() -> None:
@@ -294,9 +330,24 @@ def test_lint_command(run: Callable[..., tuple[int, Any]], tmp_path: Path) -> No
     assert "0002_x.sql:1  error lock-table  a lock by hand" in output
     assert not (place / "0002_x.locks.txt").exists()
 
+    (place / "0002_x.rollback.sql").unlink()
+    code, said = run("lint", str(place))
+
+    assert (code, said["outcome"]) == (9, "refused")
+    assert "0002_x.rollback.sql is missing" in said["error"]["message"]
+
     code, said = run("lint", str(tmp_path / "nowhere"))
 
     assert (code, said["error"]["type"]) == (2, "MigrationFolderError")
+
+
+def test_unwritable_place_is_told(run: Callable[..., tuple[int, Any]], tmp_path: Path) -> None:
+    place = folder_of(tmp_path / "m", _0001="CREATE SCHEMA mine; <- DROP SCHEMA mine;")
+    (place / "MANIFEST").symlink_to(tmp_path / "nowhere" / "MANIFEST")
+    code, said = run("lint", str(place), "--write")
+
+    assert code == 2
+    assert "MANIFEST cannot be written: No such file or directory" in said["error"]["message"]
 
 
 def test_fingerprint_command(

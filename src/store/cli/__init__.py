@@ -9,12 +9,11 @@ from typing import Annotated
 import typer
 
 from store import _distribution
-from store.cli import migrate_review  # noqa: F401 (adds its commands to `store migrate`)
 from store.cli.data import export_app, import_app
 from store.cli.demo import demo
 from store.cli.doctor import doctor
 from store.cli.embedded import app as embedded_app
-from store.cli.migrate import app as migrate_app
+from store.cli.migrate_review import app as migrate_app
 from store.cli.verify import sweep, verify
 
 app = typer.Typer(

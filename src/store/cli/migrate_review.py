@@ -10,13 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from store.cli._migrating import Folder, StateSchema, Wait, folder_of
-from store.cli._output import AsJson, is_json, out, print_json, reported
+from store.cli._migrating import Folder, StateSchema, Wait, folder_of, reporting
+from store.cli._output import AsJson, is_json, out, print_json
 from store.cli.migrate import app
 from store.errors import MigrationFolderError, Refusal
-from store.migrate import Options, connector
+from store.migrate import Options, Report, connector
 from store.migrate import review as _review
 from store.settings import Settings
+
+__all__ = ["app"]
 
 STATE_SCHEMA = Options().state_schema
 _OUTCOMES = {0: "done", 2: "refused", 7: "refused", 8: "drift", 9: "refused"}
@@ -47,7 +49,7 @@ def lint(
     MANIFEST beside the files is not what they do.
     """
     json, folder = is_json(as_json), folder_of(place)
-    with reported(as_json=json), _review.scratch(pg) as server:
+    with reporting(Report("lint"), as_json=json), _review.scratch(pg) as server:
         made = _review.review(server, folder)
         written = _review.write(folder, made) if write and not made.errors else []
         stale = _review.stale(folder, made)
@@ -77,7 +79,7 @@ def fingerprint(
     """
     json = is_json(as_json)
     told: list[str] = []
-    with reported(as_json=json):
+    with reporting(Report("fingerprint"), as_json=json):
         expected = None if diff is None else _lines_of(diff)
         found = _review.live_lines(connector(Settings.load(), read_only=True, wait=wait))
         told = [] if expected is None else _review.difference(expected, found)
@@ -118,7 +120,7 @@ def verify(
     json, place = is_json(as_json), folder_of(folder)
     faults: list[Refusal] = []
     found: _review.Verified | None = None
-    with reported(as_json=json):
+    with reporting(Report("verify"), as_json=json):
         if live:
             connect = connector(Settings.load(), read_only=True, wait=wait)
             found = _review.verify_live(connect, place, Options(state_schema=state_schema))

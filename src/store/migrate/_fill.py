@@ -91,8 +91,8 @@ class Filler:
     """
 
     connection: psycopg.Connection[Any]
-    _written: dict[str, str] = field(default_factory=dict)
-    _tried: dict[int, str | None] = field(default_factory=dict)
+    _written: dict[str, str] = field(default_factory=dict[str, str])
+    _tried: dict[int, str | None] = field(default_factory=dict[int, str | None])
     _random: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311 (the same rows every time)
 
     def fill(self) -> list[str]:
@@ -135,7 +135,7 @@ class Filler:
     ) -> psycopg.Error | None:
         values = [
             sql.SQL("replace(replace(%s, '{{n12}}', lpad(g::text, 12, '0')), '{{n}}', g::text)::{}").format(
-                sql.SQL(column.type)
+                _from_catalog(column.type)
             )
             for column in columns
         ]
@@ -173,7 +173,7 @@ class Filler:
         return _Column(name, kind, list(dict.fromkeys(candidates)))
 
     def _some(self, table: str, column: str) -> list[str]:
-        query = sql.SQL("SELECT DISTINCT {}::text FROM {} LIMIT 8").format(sql.Identifier(column), sql.SQL(table))
+        query = sql.SQL("SELECT DISTINCT {}::text FROM {} LIMIT 8").format(sql.Identifier(column), _from_catalog(table))
         found = [row[0] for row in self.connection.execute(query)]
         return ["{n}"] if len(found) > 7 else found
 
@@ -195,3 +195,8 @@ class Filler:
         for column in concerned:
             column.now = self._random.randrange(len(column.candidates))
         return any(len(column.candidates) > 1 for column in concerned)
+
+
+def _from_catalog(name: str) -> sql.SQL:
+    # What format_type() and regclass print is quoted, and nothing else comes here.
+    return sql.SQL(name)  # pyright: ignore[reportArgumentType] # no LiteralString, as it comes from the server

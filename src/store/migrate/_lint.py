@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from store import _files
-from store.errors import MigrationError
+from store.errors import MigrationError, MigrationFolderError
 from store.migrate import _fingerprint, _preflight, _rules, _squawk
 from store.migrate._fill import Filler
 from store.migrate._folder import Folder, SqlMigration, read
@@ -59,14 +59,14 @@ def review(scratch: Scratch, folder: Path) -> Review:
     A folder of a team's own is tried on top of the migrations of this package. Raises MigrationFolderError for a folder that
     cannot be read, MissingExtra without squawk.
     """
-    migrations, ours = readable(folder).migrations, _files.folder("migrations")
+    contents = readable(folder)
     found: list[Finding] = []
     ledgers: dict[str, str] = {}
     manifest: list[str] = []
     with scratch.database() as connection:
-        before = set() if folder.resolve() == ours.resolve() else _prepare(connection, ours)
+        before = foundation(connection, contents)
         filler, unfilled = Filler(connection), list[str]()
-        for migration in migrations:
+        for migration in contents.migrations:
             unfilled = filler.fill()
             findings, effects = examine(connection, migration)
             found += findings
@@ -75,6 +75,9 @@ def review(scratch: Scratch, folder: Path) -> Review:
             ledgers[f"{migration.id}.locks.txt"] = _ledger(migration, effects)
             own = [name for name in schemas(connection) if name not in before]
             manifest.append(_manifest_line(migration, _fingerprint.fingerprint(connection, own)))
+        else:
+            for each in contents.repeatables:
+                found += examine(connection, SqlMigration(each.id, each.up, None))[0]
     return Review(sorted(found), ledgers, manifest, unfilled)
 
 
@@ -98,6 +101,7 @@ def examine(connection: psycopg.Connection[Any], migration: SqlMigration) -> tup
     effects: list[Effect] | None = None
     try:
         effects = trace(connection, text, transactional=migration.transactional, faults=_rules.faults)
+        _finish(connection, migration)
     except Refused as error:
         found.append(_rules.told("does-not-apply", file, error.line, str(error)))
     found = [finding for finding in found if not _disproved(finding, effects or ())]
@@ -111,11 +115,14 @@ def write(folder: Path, made: Review) -> list[str]:
     """
     Write the ledgers and MANIFEST into the folder where they differ; return the names of the files that did.
     """
-    changed = []
+    changed: list[str] = []
     for name, text in [*made.ledgers.items(), (MANIFEST, "".join(line + "\n" for line in made.manifest))]:
         path = folder / name
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
+            try:
+                path.write_text(text, encoding="utf-8")
+            except OSError as error:
+                raise MigrationFolderError(f"{path} cannot be written: {error.strerror}") from error
             changed.append(name)
     return changed
 
@@ -138,8 +145,16 @@ def _text(path: Path) -> str | None:
         return None
 
 
-def _prepare(connection: psycopg.Connection[Any], folder: Path) -> set[str]:
-    for migration in readable(folder).migrations:
+def foundation(connection: psycopg.Connection[Any], folder: Folder) -> set[str]:
+    """
+    Apply the migrations of this package, for a folder of a team's own, and return the schemas they made.
+
+    A folder that makes the schema `store` itself, as ours does, stands alone.
+    """
+    made = [statement.words for migration in folder.migrations for statement in migration.up.statements]
+    if any(words[:2] == ("create", "schema") and words[-1] == "store" for words in made):
+        return set()
+    for migration in readable(_files.folder("migrations")).migrations:
         apply(connection, migration)
     return set(schemas(connection))
 
@@ -155,8 +170,16 @@ def apply(connection: psycopg.Connection[Any], migration: SqlMigration, *, back:
         raise MigrationError(f"{migration.id} has no rollback file")
     try:
         trace(connection, file.text, transactional=migration.transactional)
+        if not back:
+            _finish(connection, migration)
     except Refused as error:
         raise MigrationError(f"{file.name}:{error.line}: {error}") from None
+
+
+def _finish(connection: psycopg.Connection[Any], migration: SqlMigration) -> None:
+    # A batch is repeated until it finds nothing more, so that the next file meets what it left.
+    while migration.up.headers.batch and any(effect.rows for effect in trace(connection, migration.up.text)):
+        pass
 
 
 def _disproved(finding: Finding, effects: Sequence[Effect]) -> bool:

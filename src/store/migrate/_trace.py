@@ -65,7 +65,7 @@ class Effect:
     held: tuple[tuple[str, str], ...] = ()
     rewrites: tuple[str, ...] = ()
     scans: tuple[str, ...] = ()
-    rows: Mapping[str, int] = field(default_factory=dict)
+    rows: Mapping[str, int] = field(default_factory=dict[str, int])
     faults: frozenset[tuple[str, str]] = frozenset()
 
 

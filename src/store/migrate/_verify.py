@@ -15,7 +15,8 @@ import psycopg
 
 from store.errors import MigrationError, Refusal
 from store.migrate import _fingerprint
-from store.migrate._lint import apply, readable
+from store.migrate._folder import Folder, SqlMigration
+from store.migrate._lint import apply, foundation, readable
 from store.migrate._report import Options, Report
 from store.migrate._runner import status
 from store.migrate._scratch import Scratch, schemas
@@ -106,22 +107,27 @@ def verify_scratch(scratch: Scratch, folder: Path, live: Verified | None = None)
     Try every migration up, down and up again, compare the end with the files of sql/schema beside the folder, and, where the
     schema in use has drifted, name the objects that did.
     """
-    faults: list[Refusal] = []
+    contents, faults = readable(folder), list[Refusal]()
     with scratch.database() as connection:
         try:
-            for id_, before in _up_down_up(connection, folder, faults):
-                if live is not None and live.drifted and live.applied and id_ == live.applied[-1]:
-                    told = _fingerprint.difference(before, live.lines)
-                    faults += [Refusal("drift", 8, f"{each} (after {id_})", id_) for each in told]
-            moved = _fingerprint.lines(connection, schemas(connection))
+            standing = foundation(connection, contents)
+            after = dict(_up_down_up(connection, contents, faults))
+            for each in contents.repeatables:
+                apply(connection, SqlMigration(each.id, each.up, None))
         except MigrationError as error:
             return [*faults, Refusal("does-not-apply", 9, str(error))]
-    return [*faults, *_schema_files(scratch, folder.parent / "sql" / "schema", moved)]
+        moved = _own(connection, standing)
+        after[contents.migrations[-1].id] = _fingerprint.lines(connection)
+    if live is not None and live.drifted:
+        last = max(set(live.applied) & set(after), default="")
+        told = _fingerprint.difference(after.get(last, []), live.lines)
+        faults += [Refusal("drift", 8, f"{each} (after {last})", last) for each in told]
+    return [*faults, *_schema_files(scratch, contents, moved)]
 
 
-def _up_down_up(connection: psycopg.Connection[Any], folder: Path, faults: list[Refusal]) -> Iterator[tuple[str, list[str]]]:
-    before: list[str] = []
-    for migration in readable(folder).migrations:
+def _up_down_up(connection: psycopg.Connection[Any], folder: Folder, faults: list[Refusal]) -> Iterator[tuple[str, list[str]]]:
+    before = _fingerprint.lines(connection, schemas(connection))
+    for migration in folder.migrations:
         apply(connection, migration)
         after = _fingerprint.lines(connection, schemas(connection))
         if migration.down is not None:
@@ -132,17 +138,27 @@ def _up_down_up(connection: psycopg.Connection[Any], folder: Path, faults: list[
             again = _fingerprint.lines(connection, schemas(connection))
             faults += _faults("not-repeatable", f"{migration.id}.sql makes something else the second time", after, again)
         before = after
-        yield migration.id, after
+        yield migration.id, _fingerprint.lines(connection)
 
 
-def _schema_files(scratch: Scratch, folder: Path, moved: list[str]) -> Iterator[Refusal]:
-    if not folder.is_dir():
+def _schema_files(scratch: Scratch, folder: Folder, moved: list[str]) -> Iterator[Refusal]:
+    place = folder.path.parent / "sql" / "schema"
+    if not place.is_dir():
         return
     with scratch.database() as connection:
-        for path in sorted(folder.glob("*.sql")):
-            connection.execute(path.read_bytes())
-        read = _fingerprint.lines(connection, schemas(connection))
+        standing = foundation(connection, folder)
+        for path in sorted(place.glob("*.sql")):
+            try:
+                connection.execute(path.read_bytes())
+            except psycopg.Error as error:
+                yield Refusal("schema-files", 9, f"sql/schema/{path.name}: {error.diag.message_primary}")
+                return
+        read = _own(connection, standing)
     yield from _faults("schema-files", "sql/schema is not what the migrations make", moved, read)
+
+
+def _own(connection: psycopg.Connection[Any], standing: set[str]) -> list[str]:
+    return _fingerprint.lines(connection, [name for name in schemas(connection) if name not in standing])
 
 
 def _faults(rule: str, what: str, expected: list[str], found: list[str]) -> list[Refusal]:
