@@ -139,22 +139,25 @@ def test_a_broken_file_in_the_middle_of_ten(connect: Connect, empty_dsn: str, fo
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.2])
-def test_ctrl_c_at_any_moment(connect: Connect, empty_dsn: str, folder: Callable[..., Path], delay: float) -> None:
+def test_ctrl_c_at_any_moment(
+    connect: Connect, empty_dsn: str, folder: Callable[..., Path], tmp_path: Path, delay: float
+) -> None:
     """
     While it connects, reads, locks or applies: a documented exit code, no traceback, and the next run goes on.
     """
     place = folder(*(f"CREATE SCHEMA t{number:04};" for number in range(1, 31)))
     command = [sys.executable, "-X", "importtime", "-m", "store", "migrate", "up", "--folder", str(place)]
-    with subprocess.Popen(
-        command, env=environment(empty_dsn), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        for line in process.stderr:  # the modules are read: what follows is the command itself
-            if re.search(r"\| *store\.cli\n", line):
-                break
-        time.sleep(delay)
-        process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=60)
+    said = tmp_path / "stderr"
+    with said.open("w") as sink:
+        process = subprocess.Popen(command, env=environment(empty_dsn), stdout=subprocess.PIPE, stderr=sink, text=True)
+    # When the modules are read, what follows is the command itself.
+    while not re.search(r"\| *store\.cli\n", said.read_text(encoding="utf-8")):
+        assert process.poll() is None
+        time.sleep(0.005)
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    errors = re.sub(r"import time:.*\n", "", said.read_text(encoding="utf-8"))
 
     assert process.returncode in (0, 5, 130), output + errors
     assert "Traceback" not in errors
