@@ -171,7 +171,10 @@ class Stage:
         Return the server processes that are not the test's.
         """
         mine = [self.writer.info.backend_pid] if self.writer else []
-        found = self.query("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        found = self.query(
+            "SELECT pid FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
         return [pid for (pid,) in found if pid not in mine]
 
     def what_is_wrong(self) -> list[str]:

@@ -159,7 +159,8 @@ def test_ctrl_c_at_any_moment(
     output, _ = process.communicate(timeout=60)
     errors = re.sub(r"import time:.*\n", "", said.read_text(encoding="utf-8"))
 
-    assert process.returncode in (0, 5, 130), output + errors
+    # Interrupted inside an eval(), as typer does on annotations, Python ends itself by the signal: 130 for a shell, -2 here.
+    assert process.returncode in (0, 5, 130, -signal.SIGINT), output + errors
     assert "Traceback" not in errors
     assert (0, "", "done") == store(empty_dsn, "up", "--folder", str(place))
     with connect() as connection:
