@@ -60,7 +60,7 @@ MADE = {
     "batch": "SELECT bool_and(times = 1) FROM t.a",
     "repeatable": "SELECT to_regclass('t.v') IS NOT NULL",
 }
-PATIENT = ("--statement-timeout", "60s")
+PATIENT = ("--statement-timeout", "10min")
 
 
 def until(condition: Callable[[], object], what: str) -> None:
