@@ -1,5 +1,8 @@
 -- Every change of stock in a ledger, holds that expire, and what can be sold now.
 -- depends: 0005_create_product_imports
+-- store: allow: blocks-writes: a foreign key of a new table; there are no rows yet
+-- store: allow: locks-two-tables: the same
+-- store: allow: work-while-locked: the opening balances of a first release
 
 -- Whoever changes stock waits from here on, and what they have under way is waited for: a change that the copy below does not
 -- see would be missing from the ledger for ever. Not SHARE, which two could hold and neither write under.

@@ -1,5 +1,6 @@
 -- Payments, and every movement of money.
 -- depends: 0008_create_orders
+-- store: allow: blocks-writes: a foreign key of a new table; there are no rows yet
 
 CREATE TABLE store.payments (
     order_id bigint NOT NULL CONSTRAINT payments_order_id_fkey REFERENCES store.orders (id),

@@ -143,4 +143,11 @@ GRANT SELECT ON store.imported_orders, store.imported_cancellations TO store_rea
 -- An order without a cart draws its id from where carts do.
 GRANT USAGE ON SEQUENCE store.carts_id_seq TO store_app;
 
+-- state of the migrations: `store migrate status` and `plan` for whoever only reads
+
+REVOKE ALL ON SCHEMA store_migrations FROM PUBLIC, store_app, store_readonly;
+REVOKE ALL ON ALL TABLES IN SCHEMA store_migrations FROM PUBLIC, store_app, store_readonly;
+GRANT USAGE ON SCHEMA store_migrations TO store_readonly;
+GRANT SELECT ON ALL TABLES IN SCHEMA store_migrations TO store_readonly;
+
 COMMIT;

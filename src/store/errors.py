@@ -343,10 +343,25 @@ class StoreClosed(StoreError):
     """
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """
+    One reason why migrations do not begin: the rule, what is wrong and where, and the exit code of `store migrate`.
+    """
+
+    rule: str
+    exit_code: int
+    message: str
+    id: str | None = None
+
+
 class MigrationError(StoreError):
     """
     The migrations cannot be read or applied.
     """
+
+    refusals: tuple[Refusal, ...] = ()
+    """Every reason that was found before anything began, not only the one that gave the error its class."""
 
 
 class MigrationFolderError(MigrationError):
@@ -364,6 +379,30 @@ class MigrationLocked(MigrationError):
 class ContractFileError(StoreError):
     """
     A contract file cannot be read, or cannot be written: `store lock` writes it anew.
+    """
+
+
+class MigrationResumable(MigrationError):
+    """
+    A step outside a transaction failed or was interrupted: running it again goes on from there.
+    """
+
+
+class MigrationHistoryError(MigrationError):
+    """
+    The files and the record of what was applied do not belong together: nothing was done.
+    """
+
+
+class MigrationDrift(MigrationError):
+    """
+    The schema is not what the record says: somebody changed it beside the migrations.
+    """
+
+
+class MigrationRefused(MigrationError):
+    """
+    A rule forbids it: nothing was done.
     """
 
 
