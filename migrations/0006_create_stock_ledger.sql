@@ -3,6 +3,9 @@
 -- store: allow: blocks-writes: a foreign key of a new table; there are no rows yet
 -- store: allow: locks-two-tables: the same
 -- store: allow: work-while-locked: the opening balances of a first release
+-- store: allow: changes-rows: what was reserved before there were holds, once
+-- store: allow: lock-table: a change of stock that the copy does not see would be missing from the ledger for ever
+-- store: allow: scans-under-lock: the key of the copied rows, in one scan
 
 -- Whoever changes stock waits from here on, and what they have under way is waited for: a change that the copy below does not
 -- see would be missing from the ledger for ever. Not SHARE, which two could hold and neither write under.

@@ -1,6 +1,7 @@
 -- Payments, and every movement of money.
 -- depends: 0008_create_orders
 -- store: allow: blocks-writes: a foreign key of a new table; there are no rows yet
+-- store: allow: unindexed-foreign-key: the primary key finds the events of an order, which are few; payments are not deleted
 
 CREATE TABLE store.payments (
     order_id bigint NOT NULL CONSTRAINT payments_order_id_fkey REFERENCES store.orders (id),
