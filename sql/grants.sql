@@ -90,7 +90,7 @@ GRANT
         id, public_id, user_id, email, status, currency, subtotal, discount, shipping, tax, total, prices_include_tax,
         ship_to, bill_to, source, external_ref, version, placed_at
     ),
-    UPDATE (status, version, updated_at)
+    UPDATE (public_id, user_id, status, version, updated_at)
 ON store.orders TO store_app;
 GRANT SELECT, INSERT ON store.order_items, store.order_events TO store_app;
 GRANT SELECT ON store.order_transitions TO store_app;

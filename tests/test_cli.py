@@ -46,7 +46,20 @@ def test_help_names_every_command_and_the_way_in(tmp_path):
     assert done.returncode == 0
     assert [] == [
         name
-        for name in ("migrate", "import", "export", "embedded", "demo", "doctor", "DATABASE_URL")
+        for name in (
+            "migrate",
+            "import",
+            "export",
+            "embedded",
+            "demo",
+            "doctor",
+            "lock",
+            "check",
+            "sql",
+            "uses",
+            "explain",
+            "DATABASE_URL",
+        )
         if name not in done.stdout
     ]
 
@@ -54,7 +67,7 @@ def test_help_names_every_command_and_the_way_in(tmp_path):
 @pytest.mark.serverless
 @pytest.mark.parametrize(
     "command",
-    [["migrate", "up"], ["migrate", "status"], ["migrate", "down", "--allow-down"], ["doctor"], ["demo"], ["embedded", "status"],
+    [["migrate", "up"], ["migrate", "status"], ["migrate", "down", "--allow-down"], ["doctor"], ["demo"], ["explain", "get_inventory"], ["embedded", "status"],
      ["import", "products", "x.csv"], ["export", "products", "-"]],
     ids=" ".join,
 )  # fmt: skip

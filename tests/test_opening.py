@@ -4,13 +4,16 @@ Opening a store: what is in force on its connections, and which servers and sche
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from store import Store, _connection
+from store import AsyncStore, Store, _connection
 from store.errors import (
     DatabaseError,
     PermissionDenied,
     ReadOnly,
+    SchemaDiffers,
     SchemaMissing,
     SchemaTooOld,
     ServerTooOld,
@@ -112,6 +115,19 @@ def test_check_holds_every_statement_against_the_schema(dsn: str, connect_admin:
         Store.open(settings(dsn), check=True),
     ):
         raise AssertionError("opened")
+
+
+@colours
+def test_check_holds_every_statement_to_its_contract(dsn: str, connect_admin: Connection, colour: str) -> None:
+    """
+    A column of another type, which every query takes without a word, is refused by name.
+    """
+    connect_admin.execute("ALTER TABLE store.stock_movements ALTER COLUMN reason TYPE varchar(500)")
+    with pytest.raises(SchemaDiffers, match=r"inventory\.list_movements: column reason is character varying, not text"):
+        if colour == "async":
+            asyncio.run(AsyncStore.open(settings(dsn), check=True).start())
+        else:
+            Store.open(settings(dsn), check=True).start()
 
 
 def test_an_old_server_is_refused(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,6 +96,17 @@ def test_wheel_holds_the_package_its_types_and_its_licence_only(built):
     assert not [name for name in names if re.search(r"__pycache__|\.pyc$|(^|/)tests/|(^|/)\.|^sql/|^migrations/", name)]
 
 
+def test_wheel_holds_the_contracts(built):
+    """
+    They say, at run time too, what each query takes and returns.
+    """
+    written = {f"store/sql/contracts/{path.name}": path.read_bytes() for path in (ROOT / "sql" / "contracts").iterdir()}
+
+    assert len(written) > 10
+    for wheel in built[1:]:
+        assert written == {name: text for name, text in members(wheel).items() if name.endswith(".contract")}
+
+
 def test_sdist_holds_what_its_tests_need(built):
     with tarfile.open(built[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -135,6 +146,16 @@ def test_the_command_works_from_the_wheel(bare, tmp_path):
 
     assert done.returncode == 0, done.stderr
     assert PROJECT["version"] in done.stdout
+
+
+def test_the_installed_queries_hold_their_contracts(bare, tmp_path):
+    """
+    `store check` finds SQL, DTOs, callers and contracts inside the package, and needs no server.
+    """
+    done = run(bare.with_name("store"), "check", "--no-json", cwd=tmp_path)
+
+    assert (0, "") == (done.returncode, done.stdout)
+    assert done.stderr == "store check: 0 errors, 0 warnings\n"
 
 
 def test_queries_and_migrations_are_found_in_the_wheel(bare, tmp_path):

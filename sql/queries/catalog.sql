@@ -86,7 +86,8 @@ ORDER BY g.position ASC;
 
 -- name: delete_product(product_id)!
 -- Delete a product that never had stock, its inventory and the lines of carts that hold it.
--- Locks: the product, then by cascade its inventory and the lines of carts that hold it.
+-- Locks: the product, then by cascade the lines of carts that hold it; its inventory lock_product_stock has locked in a statement
+-- before, as everybody does who changes stock.
 DELETE FROM store.products AS p
 WHERE p.id = :product_id::bigint;
 
@@ -147,7 +148,7 @@ stocked AS (
 SELECT
     coalesce(sum(d.products), 0)::bigint AS products,
     (SELECT count(*) FROM matching) > 10000 AS is_capped,
-    (SELECT s.products FROM stocked AS s) AS in_stock,
+    coalesce((SELECT s.products FROM stocked AS s), 0) AS in_stock,
     min(d.price_min) AS price_min,
     max(d.price_max) AS price_max,
     coalesce(
@@ -213,7 +214,7 @@ stocked AS (
 SELECT
     coalesce(sum(d.products), 0)::bigint AS products,
     (SELECT count(*) FROM matching) > 10000 AS is_capped,
-    (SELECT s.products FROM stocked AS s) AS in_stock,
+    coalesce((SELECT s.products FROM stocked AS s), 0) AS in_stock,
     min(d.price_min) AS price_min,
     max(d.price_max) AS price_max,
     coalesce(
@@ -224,6 +225,7 @@ FROM divided AS d;
 -- name: get_product(product_id, active)^
 -- Return one product.
 -- row: Product
+-- rows: at most one (products_pkey)
 SELECT
     p.id,
     p.sku,
@@ -232,7 +234,7 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    s.available AS inventory_count,
+    s.available AS "inventory_count!",
     p.created_at,
     p.updated_at
 FROM store.products AS p
@@ -255,7 +257,7 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    s.available AS inventory_count,
+    s.available AS "inventory_count!",
     p.created_at,
     p.updated_at
 FROM store.products AS p
@@ -277,7 +279,7 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    s.available AS inventory_count,
+    s.available AS "inventory_count!",
     p.created_at,
     p.updated_at
 FROM store.products AS p
@@ -405,6 +407,20 @@ ORDER BY
     /*| dearest b.price DESC, b.id DESC */
 LIMIT least(:page_size::bigint, 200) + 1;
 
+-- name: lock_product_stock(product_id)^
+-- Lock the stock of a product that is to be deleted.
+-- row: Inventory
+-- rows: at most one (inventory_pkey)
+-- Locks: the inventory row FOR UPDATE.
+SELECT
+    i.product_id,
+    i.on_hand,
+    i.reserved,
+    i.on_hand - i.reserved AS available
+FROM store.inventory AS i
+WHERE i.product_id = :product_id::bigint
+FOR UPDATE OF i;
+
 -- name: search_products(text, price_from, price_to, min_available, active, page_size)
 -- Return the products that match the words best, at most 200; the words are read as a web search is. Of more than 10,000
 -- matches any 10,000 are ranked.
@@ -449,7 +465,7 @@ SELECT
     p.price,
     p.currency,
     p.is_active,
-    s.available AS inventory_count,
+    s.available AS "inventory_count!",
     p.created_at,
     p.updated_at
 FROM best AS b

@@ -374,6 +374,7 @@ FROM locked;
 -- name: match_cancellations(import_id, source, currency, turn)!
 -- Set the cancellations whose turn it is against the latest sale to the same customer, not after them, that has as many units of
 -- the product and as much money left. Money that was refunded in another way makes a sale nobody can take anything back from.
+-- plan: scan payments, an empty table is read by payment_no alone, one with rows by order_id
 -- Locks: the new rows, of orders that lock_cancelled_orders has locked in a statement before.
 INSERT INTO store.imported_cancellations (
     source, external_ref, line_no, order_id, product_id, quantity, amount, cancelled_at
@@ -620,6 +621,7 @@ FROM queued AS q;
 
 -- name: record_imported_refunds(import_id, source)!
 -- Refund what new cancellations took back, an event a line; an order of which all money went back is refunded.
+-- plan: scan payments, an empty table is read by payment_no alone, one with rows by order_id
 -- Locks: the payments and orders, which lock_cancelled_orders has locked in a statement before.
 WITH fresh AS (
     SELECT

@@ -331,6 +331,12 @@ class SchemaTooOld(StoreError):
     """
 
 
+class SchemaDiffers(StoreError):
+    """
+    The schema is not the one the queries were written for: `store check --db` names every difference.
+    """
+
+
 class StoreClosed(StoreError):
     """
     The store is not open: use it inside `with`, or call start() first. After a fork, open a new one in the child.
@@ -352,6 +358,12 @@ class MigrationFolderError(MigrationError):
 class MigrationLocked(MigrationError):
     """
     Another runner is at work: nothing was done, try again later.
+    """
+
+
+class ContractFileError(StoreError):
+    """
+    A contract file cannot be read, or cannot be written: `store lock` writes it anew.
     """
 
 
@@ -391,6 +403,12 @@ class RowMismatch(StoreError):
 class TooManyRows(StoreError):
     """
     A query that promises at most one row returned more.
+    """
+
+
+class CannotAnalyse(StoreError):
+    """
+    The queries cannot be analysed over this connection.
     """
 
 
@@ -446,12 +464,14 @@ _RULES: dict[str, tuple[str, str]] = {
     "order_items_line_no_positive": ("line_no", "1 or more"),
     "order_items_quantity_positive": ("quantity", "1 to 1000000000"),
     "order_items_texts_printable": ("name", f"{_PRINTABLE}, the sku too"),
+    "orders_addresses_are_bounded": ("ship_to", "an address of at most 16384 bytes"),
     "orders_addresses_are_objects": ("ship_to", "an address"),
     "orders_addresses_printable": ("ship_to", f"{_PRINTABLE}, bill_to too"),
     "orders_amounts_fit_currency": ("amount", "no fraction of the smallest unit of the currency"),
     "orders_currency_is_code": ("currency", "three capital letters (ISO 4217)"),
     "orders_email_canonical": ("email", "lower-case ASCII with one @ and a domain, 3 to 254 characters"),
     "orders_have_a_contact": ("email", "given where the order has neither a user nor an external reference"),
+    "orders_id_positive": ("order_id", "1 or more"),
     "orders_source_names_ref": ("external_ref", "given with its source, 1 to 255 characters"),
     "orders_source_printable": ("external_ref", f"{_PRINTABLE}, its source too"),
     "orders_status_known": ("status", "placed, paid, shipped, delivered, cancelled or refunded"),

@@ -174,6 +174,13 @@ def _is_hash(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _is_callers(key: str) -> str:
+    if key.startswith("store:"):
+        msg = "must not begin with 'store:', which the keys of the store itself do"
+        raise ValueError(msg)
+    return key
+
+
 Id = Annotated[int, Field(strict=True, ge=1, le=MAX_ID)]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
 Delta = Annotated[int, Field(strict=True, ge=-MAX_STOCK, le=MAX_STOCK)]
@@ -204,6 +211,7 @@ Line = Annotated[str, Field(strict=True, min_length=1, max_length=255), AfterVal
 Short = Annotated[str, Field(strict=True, min_length=1, max_length=32), AfterValidator(_printable), AfterValidator(_not_blank)]
 Word = Annotated[str, Field(strict=True, min_length=1, max_length=64), AfterValidator(_printable)]
 Reference = Annotated[str, Field(strict=True, min_length=1, max_length=255), AfterValidator(_printable)]
+IdempotencyKey = Annotated[Reference, AfterValidator(_is_callers)]
 Batch = Annotated[int, Field(strict=True, ge=1, le=1000)]
 Version = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
 
@@ -370,6 +378,7 @@ class HoldVerdict(Dto, frozen=True):
 
     cart_id: Id
     cart_status: CartStatus
+    is_expired: bool
     is_stale: bool
     product_id: Id | None
     wanted: Count | None
@@ -465,6 +474,7 @@ class Cart(Dto, frozen=True):
     created_at: AwareDatetime
     updated_at: AwareDatetime
     expires_at: AwareDatetime
+    is_expired: bool
 
 
 class CartItem(Dto, frozen=True):
@@ -593,7 +603,7 @@ class Payment(Dto, frozen=True):
 
     payment_no: Id
     provider: str
-    provider_ref: str
+    provider_ref: str = Field(repr=False)
     currency: str
     authorized: Decimal
     captured: Decimal
@@ -624,7 +634,7 @@ class PaymentEvent(Dto, frozen=True):
     authorized: Decimal
     captured: Decimal
     refunded: Decimal
-    idempotency_key: str
+    idempotency_key: str = Field(repr=False)
     actor: str | None
     at: AwareDatetime
     replayed: bool = False
@@ -668,7 +678,7 @@ class OrderSummary(Dto, frozen=True):
 
     id: Id
     number: str
-    user_id: Id | None
+    user_id: Id
     status: OrderStatus
     currency: str
     total: Decimal
@@ -763,6 +773,7 @@ class PaymentVerdict(Dto, frozen=True):
     """
 
     order_status: OrderStatus
+    is_paid_back: bool
     is_known: bool
     is_same: bool
     due: Decimal

@@ -93,8 +93,8 @@ class AsyncStore(AsyncDomains, AsyncRunner):
         """
         Return a store that connects when it is entered. Without settings they are read from the environment and `.env`.
 
-        With `check` every statement is held against the schema on entering; with `read_only` a standby will do and nothing can
-        be written. Raises SettingsError, which names the variable.
+        With `check` every statement is held against the schema and its contract on entering; with `read_only` a standby will
+        do and nothing can be written. Raises SettingsError, which names the variable.
         """
         return cls(settings or Settings.load(), check=check, read_only=read_only)
 
@@ -109,7 +109,8 @@ class AsyncStore(AsyncDomains, AsyncRunner):
         """
         Connect, look at server and schema, and open the pool.
 
-        Raises Unavailable, PermissionDenied, ServerTooOld, SchemaMissing or SchemaTooOld, which name the way out.
+        Raises Unavailable, PermissionDenied, ServerTooOld, SchemaMissing or SchemaTooOld, which name the way out; with `check`
+        SchemaDiffers, or DatabaseError for a query that PostgreSQL refuses.
         """
         if self._pool is not None:
             return
@@ -365,7 +366,7 @@ class AsyncStore(AsyncDomains, AsyncRunner):
         needed = _files.latest_migration()
         session = AsyncSession(AsyncUnit(connection), self._runtime)
         try:
-            found = str(await session.value(queries.schema.schema_version))
+            found = str(await session.value(queries.version.schema_version))
         except DatabaseError as error:
             raise SchemaTooOld from error
         except SchemaMissing as error:
@@ -375,14 +376,22 @@ class AsyncStore(AsyncDomains, AsyncRunner):
             message = f"the schema is at {found} and {needed} is needed: run `store migrate up`"
             raise SchemaTooOld(message)
         if self._check:
-            for statement in queries.texts:
-                if statement.kind == "query":
-                    with (
-                        _failures.translated(statement.title),
-                        self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience),
-                    ):
-                        await connection.execute(f"PREPARE held_against_schema AS {statement.text}".encode(), prepare=False)
-                        await connection.execute("DEALLOCATE held_against_schema", prepare=False)
+            await self._hold_to_contracts(connection)
+
+    async def _hold_to_contracts(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        from store.contract import probe  # and yoyo with it, which an application otherwise does without
+
+        asked = probe.probes(queries.texts)
+        with self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience):
+            # One transaction, or a pooler may give each statement another server.
+            async with connection.transaction():
+                for each in asked:
+                    with _failures.translated(each.statement.title):
+                        await connection.execute(each.prepare, prepare=False)
+                found = await (await connection.execute(probe.LOOK, prepare=False)).fetchall()
+                for each in asked:
+                    await connection.execute(each.deallocate, prepare=False)
+        probe.compare(found, asked)
 
 
 class _ScopedStore(AsyncRunner):

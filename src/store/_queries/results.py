@@ -23,4 +23,9 @@ def names(cursor: AsyncCursor[Any] | Cursor[Any], statement: Statement) -> tuple
         raise QueryFileError(f"{statement.path}:{statement.line}: {statement.name} returns no rows: mark it with !")
     # Not cursor.description: it makes an object a column, which costs as much as the round trip over a socket.
     encoding = cursor.connection.info.encoding
-    return tuple((result.fname(i) or b"").decode(encoding) for i in range(result.nfields))
+    return tuple(_undeclared((result.fname(i) or b"").decode(encoding)) for i in range(result.nfields))
+
+
+def _undeclared(name: str) -> str:
+    # AS "total!" and AS "note?" declare, for the contract, what may be null; the column is called total, and note.
+    return name[:-1] if name[-1:] in ("!", "?") and len(name) > 1 else name

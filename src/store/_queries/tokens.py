@@ -112,6 +112,26 @@ def significant(tokens: Iterable[Token]) -> Iterator[Token]:
     return (token for token in tokens if token.kind not in TRIVIA)
 
 
+def fold(sql: str) -> str:
+    """
+    Return the text as PostgreSQL's grammar sees it: no comments, one blank where there were several, strings as they stand.
+
+    Takes what the loader made, with $1 and $2 in it.
+    """
+    parts: list[str] = []
+    at = 0
+    while found := _TOKEN.match(sql, at):
+        at = found.end()
+        if found.lastgroup == "block":
+            at = _end_of_block(sql, found.start(), 1, "<sql>")
+        is_trivia = found.lastgroup in TRIVIA
+        if not is_trivia:
+            parts.append(found.group())
+        elif parts and parts[-1] != " ":
+            parts.append(" ")
+    return "".join(parts).strip()
+
+
 def resolve(tokens: Iterable[Token], path: object = "<sql>") -> list[Token]:
     """
     Decide for one statement which `:name` is a parameter and which colon is PostgreSQL's: a slice is left as two tokens.

@@ -94,8 +94,8 @@ class Store(Domains, Runner):
         """
         Return a store that connects when it is entered. Without settings they are read from the environment and `.env`.
 
-        With `check` every statement is held against the schema on entering; with `read_only` a standby will do and nothing can
-        be written. Raises SettingsError, which names the variable.
+        With `check` every statement is held against the schema and its contract on entering; with `read_only` a standby will
+        do and nothing can be written. Raises SettingsError, which names the variable.
         """
         return cls(settings or Settings.load(), check=check, read_only=read_only)
 
@@ -110,7 +110,8 @@ class Store(Domains, Runner):
         """
         Connect, look at server and schema, and open the pool.
 
-        Raises Unavailable, PermissionDenied, ServerTooOld, SchemaMissing or SchemaTooOld, which name the way out.
+        Raises Unavailable, PermissionDenied, ServerTooOld, SchemaMissing or SchemaTooOld, which name the way out; with `check`
+        SchemaDiffers, or DatabaseError for a query that PostgreSQL refuses.
         """
         if self._pool is not None:
             return
@@ -360,7 +361,7 @@ class Store(Domains, Runner):
         needed = _files.latest_migration()
         session = Session(Unit(connection), self._runtime)
         try:
-            found = str(session.value(queries.schema.schema_version))
+            found = str(session.value(queries.version.schema_version))
         except DatabaseError as error:
             raise SchemaTooOld from error
         except SchemaMissing as error:
@@ -370,14 +371,22 @@ class Store(Domains, Runner):
             message = f"the schema is at {found} and {needed} is needed: run `store migrate up`"
             raise SchemaTooOld(message)
         if self._check:
-            for statement in queries.texts:
-                if statement.kind == "query":
-                    with (
-                        _failures.translated(statement.title),
-                        self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience),
-                    ):
-                        connection.execute(f"PREPARE held_against_schema AS {statement.text}".encode(), prepare=False)
-                        connection.execute("DEALLOCATE held_against_schema", prepare=False)
+            self._hold_to_contracts(connection)
+
+    def _hold_to_contracts(self, connection: psycopg.Connection[Any]) -> None:
+        from store.contract import probe  # and yoyo with it, which an application otherwise does without
+
+        asked = probe.probes(queries.texts)
+        with self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience):
+            # One transaction, or a pooler may give each statement another server.
+            with connection.transaction():
+                for each in asked:
+                    with _failures.translated(each.statement.title):
+                        connection.execute(each.prepare, prepare=False)
+                found = (connection.execute(probe.LOOK, prepare=False)).fetchall()
+                for each in asked:
+                    connection.execute(each.deallocate, prepare=False)
+        probe.compare(found, asked)
 
 
 class _ScopedStore(Runner):

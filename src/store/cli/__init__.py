@@ -9,11 +9,13 @@ from typing import Annotated
 import typer
 
 from store import _distribution
+from store.cli.contract import check, lock
 from store.cli.data import export_app, import_app
 from store.cli.demo import demo
 from store.cli.doctor import doctor
 from store.cli.embedded import app as embedded_app
 from store.cli.migrate import app as migrate_app
+from store.cli.queries import explain, sql, uses
 from store.cli.verify import sweep, verify
 
 app = typer.Typer(
@@ -30,9 +32,14 @@ app.add_typer(migrate_app, name="migrate")
 app.add_typer(import_app, name="import")
 app.add_typer(export_app, name="export")
 app.add_typer(embedded_app, name="embedded")
+app.command()(check)
 app.command()(demo)
 app.command()(doctor)
+app.command()(explain)
+app.command()(lock)
+app.command()(sql)
 app.command()(sweep)
+app.command()(uses)
 app.command()(verify)
 
 

@@ -16,10 +16,12 @@ from rich.markup import escape
 
 from store._connection import has_password
 from store.errors import (
+    CannotAnalyse,
     MigrationError,
     MigrationFolderError,
     MigrationLocked,
     MissingExtra,
+    ServerTooOld,
     SettingsError,
     StoreError,
     Unavailable,
@@ -59,6 +61,8 @@ _CODES: tuple[tuple[type[StoreError], int], ...] = (
     (MigrationFolderError, 2),
     (MigrationLocked, 4),
     (MigrationError, 5),
+    (CannotAnalyse, 10),
+    (ServerTooOld, 10),
     (Unavailable, 10),
 )
 
@@ -100,7 +104,8 @@ def reported(*, as_json: bool = False, interrupted: int = INTERRUPTED) -> Genera
 
 def exit_code(error: StoreError) -> int:
     """
-    Return the exit code for an error: 2 what was given is wrong, 4 locked, 5 failed and undone, 10 no connection, 1 the rest.
+    Return the exit code for an error: 2 what was given is wrong, 4 locked, 5 failed and undone, 10 no connection or a server
+    that will not do, 1 the rest.
     """
     for kind, code in _CODES:
         if isinstance(error, kind):

@@ -1,0 +1,158 @@
+"""
+`store lock` and `store check`: the contracts of the queries are written, and held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from store.cli._output import AsJson, Dsn, err, is_json, out, print_json, printable, reported
+from store.contract import check as _check
+from store.contract import lock as _lock
+from store.contract import stubs as _stubs
+from store.contract.database import opened
+from store.contract.findings import Finding, exit_code
+from store.contract.project import Project, foreign, own
+
+Sql = Annotated[
+    Path | None,
+    typer.Option("--sql", metavar="DIR", help="A folder of .sql files of your own. Default: the store's own queries."),
+]
+Models = Annotated[
+    str | None,
+    typer.Option("--models", metavar="MODULE", help="The module with the DTOs that `-- row:` names, as in app.models."),
+]
+Migrations = Annotated[
+    list[Path] | None,
+    typer.Option("--migrations", metavar="DIR", help="A folder of migrations applied after the store's own. May be repeated."),
+]
+Version = Annotated[
+    int | None, typer.Option("--pg", metavar="VERSION", help="The version of the scratch server: 16, or 18 (the default).")
+]
+Form = Literal["text", "json", "github"]
+
+
+def project_of(
+    sql: Path | None, models: str | None = None, migrations: Sequence[Path] | None = None, callers: Path | None = None
+) -> Project:
+    """
+    Return what the options name.
+    """
+    if sql is not None:
+        return foreign(sql, models=models, migrations=migrations or (), callers=callers)
+    if models or migrations or callers:
+        raise typer.BadParameter("--models, --migrations and --callers belong to a folder of your own: name it with --sql")
+    return own()
+
+
+def lock(
+    *,
+    sql: Sql = None,
+    models: Models = None,
+    migrations: Migrations = None,
+    stubs: Annotated[
+        bool,
+        typer.Option(
+            "--stubs", help="Also write DIR/__init__.pyi: the folder's queries as mypy and pyright see them. Needs --sql."
+        ),
+    ] = False,
+    dsn: Dsn = None,
+    as_json: AsJson = None,
+) -> None:
+    """
+    Write what PostgreSQL understands of every query to contracts/*.contract, for review with `git diff`.
+
+    Asks an embedded scratch server with the migrations applied, or the server of --dsn: PostgreSQL 18, an empty migrated
+    database, never production. All contracts are written or, where a query cannot be described, none. Nothing stays in the
+    database.
+
+    Exit codes: 0 written, 9 a query cannot be described, 10 no database that can do it. `store check` holds them.
+    """
+    json = is_json(as_json)
+    with reported(as_json=json):
+        if stubs and sql is None:
+            raise typer.BadParameter("--stubs writes the types of a folder of your own: name it with --sql")
+        project = project_of(sql, models, migrations)
+        with opened(dsn, project.migrations) as connection:
+            done = _lock.lock(connection, project)
+        written = [*done.written, *(_write_stubs(project, done) if stubs else ())]
+    if json:
+        print_json(
+            {
+                "command": "lock",
+                "written": [str(path) for path in written],
+                "deleted": [str(path) for path in done.deleted],
+                "findings": [each.as_json() for each in done.findings],
+            }
+        )
+    else:
+        for word, paths in (("wrote", written), ("deleted", done.deleted)):
+            for path in paths:
+                out.print(f"{word} {path}", markup=False, soft_wrap=True)
+        _print(done.findings, "text")
+        if not (written or done.deleted or done.findings):
+            out.print("nothing to do: every contract is as the database has it")
+    if code := exit_code(done.findings):
+        raise typer.Exit(code)
+
+
+def check(
+    *,
+    sql: Sql = None,
+    models: Models = None,
+    migrations: Migrations = None,
+    callers: Annotated[
+        Path | None, typer.Option("--callers", metavar="DIR", help="The Python that calls the queries: none of them unused.")
+    ] = None,
+    db: Annotated[bool, typer.Option("--db", help="Derive every contract anew, on a scratch server or that of --dsn.")] = False,
+    dsn: Dsn = None,
+    version: Version = None,
+    form: Annotated[Form | None, typer.Option("--format", help="How findings are printed.")] = None,
+    as_json: AsJson = None,
+) -> None:
+    """
+    Hold SQL, DTOs and callers to the contracts. Needs no database; with --db every fact is asked for again.
+
+    A finding is file:line:column, the rule, and the way out. `store verify` checks the data, `store migrate status` the schema.
+
+    Exit codes: 0 all holds, 8 a contract differs, 9 a rule is broken (the lowest counts), 10 no database that can do it.
+
+    Example: [bold]store check --sql app/queries --models app.models --format github[/]
+    """
+    chosen: Form = form or ("json" if is_json(as_json) else "text")
+    with reported(as_json=chosen == "json"):
+        project = project_of(sql, models, migrations, callers)
+        if db or dsn is not None or version is not None:
+            with opened(dsn, project.migrations, version=version) as connection:
+                found = _check.online(connection, project, is_scratch=dsn is None)
+        else:
+            found = _check.offline(project)
+    code = exit_code(found)
+    if chosen == "json":
+        print_json({"command": "check", "exit_code": code, "findings": [each.as_json() for each in found]})
+    else:
+        _print(found, chosen)
+        errors = sum(each.severity == "error" for each in found)
+        err.print(f"store check: {errors} errors, {len(found) - errors} warnings")
+    if code:
+        raise typer.Exit(code)
+
+
+def _write_stubs(project: Project, done: _lock.Locked) -> list[Path]:
+    if done.derived is None:
+        return []
+    facts = {f"{domain}.{each.name}": each.whole for domain, stanzas in done.derived.stanzas.items() for each in stanzas}
+    path, content = _stubs.path_of(project), _stubs.render(project, facts, done.derived.schema)
+    if path.is_file() and path.read_text(encoding="utf-8") == content:
+        return []
+    _lock.replace(path, content)
+    return [path]
+
+
+def _print(found: Sequence[Finding], form: Form) -> None:
+    for each in found:
+        out.print(each.as_github() if form == "github" else printable(str(each)), markup=False, soft_wrap=True)

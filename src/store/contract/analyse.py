@@ -1,0 +1,188 @@
+"""
+The facts of named queries, from PostgreSQL's own analyser: nothing is planned, nothing is run, and nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from psycopg import Connection
+
+from store.contract import access
+from store.contract import catalog as catalogue
+from store.contract.catalog import Catalog
+from store.contract.describe import DescribedColumn, Description, describe
+from store.contract.door import analysed, attempt, rolled_back
+from store.contract.facts import Column, Facts, Finding, Parameter
+from store.contract.nodes import Node
+from store.contract.nullability import Prover
+from store.contract.parameters import required
+from store.contract.rows import at_most_one
+from store.contract.scope import CASTS, GROUP, JOIN, Scope
+
+_JOINS = {1: "left join", 2: "full join", 3: "right join"}
+_COPY_IN = re.compile(r"\bFROM\s+STDIN\b", re.IGNORECASE)
+
+
+class Query(Protocol):
+    """
+    What is analysed: a statement of a .sql file, or anything that says as much.
+    """
+
+    @property
+    def title(self) -> str:
+        """
+        The name it is told apart by.
+        """
+        ...
+
+    @property
+    def text(self) -> str:
+        """
+        One statement, with $1, $2, ...
+        """
+        ...
+
+    @property
+    def parameters(self) -> Sequence[str]:
+        """
+        The names of $1, $2, ...
+        """
+        ...
+
+    @property
+    def kind(self) -> str:
+        """
+        'query', or 'copy'.
+        """
+        ...
+
+
+def analyse(connection: Connection[Any], queries: Iterable[Query], *, search_path: str = "") -> dict[str, Facts | Finding]:
+    """
+    Return by name what PostgreSQL makes of each query, in their order: its facts, or what is wrong with it.
+
+    Runs in one transaction, which is rolled back; the connection must not be inside another. Of a COPY (`kind`) only the mode
+    is said: PostgreSQL analyses it when it runs.
+
+    Raises ServerTooOld below PostgreSQL 16, and CannotAnalyse on a standby, in a read-only session, or where the role may make
+    no temporary objects.
+    """
+    queries = list(queries)
+    catalog = Catalog()
+    found: dict[str, Facts | Finding] = {}
+    with rolled_back(connection, search_path):
+        described = {one.title: _describe(connection, one) for one in queries}
+        types = [(oid, -1) for one in described.values() if isinstance(one, Description) for oid in one.parameters]
+        catalogue.load_types(connection, types, catalog)
+        trees: dict[str, Node] = {}
+        for one in queries:
+            description = described[one.title]
+            if isinstance(description, Description):
+                names = [_for_function(catalog.types[oid, -1].name) for oid in description.parameters]
+                tree = analysed(connection, one.text, names)
+                if isinstance(tree, Finding):
+                    found[one.title] = tree
+                else:
+                    trees[one.title] = tree
+        catalogue.load(connection, trees.values(), catalog)
+        catalogue.load_types(connection, _types(described, trees, catalog), catalog)
+    for one in queries:
+        description = described[one.title]
+        if isinstance(description, Description):
+            if one.title in trees:
+                found[one.title] = _facts(one, description, Scope(trees[one.title], None, catalog))
+        else:
+            found[one.title] = description
+    return {one.title: found[one.title] for one in queries}
+
+
+def _describe(connection: Connection[Any], query: Query) -> Description | Facts | Finding:
+    if query.kind == "copy":
+        return Facts(mode="write" if _COPY_IN.search(query.text) else "read")
+    with attempt(connection):
+        return describe(connection, query.text)
+
+
+def _for_function(name: str) -> str:
+    return "pg_catalog.bpchar" if name == "character" else name
+
+
+def _types(described: dict[str, Any], trees: dict[str, Node], catalog: Catalog) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for name, tree in trees.items():
+        description = described[name]
+        scope = Scope(tree, None, catalog)
+        for number, column in enumerate(description.columns, 1):
+            found.append((column.type, column.modifier))
+            if (oid := _type_of(scope.output(number))) is not None:
+                found.append((oid, -1))
+    return found
+
+
+def _facts(query: Query, description: Description, scope: Scope) -> Facts | Finding:
+    catalog = scope.catalog
+    if (gap := access.missing(scope.query, catalog)) is not None:
+        return gap
+    is_required = required(scope, len(description.parameters))
+    parameters = (
+        Parameter(name, catalogue.plain(catalog.types[oid, -1].name), wanted)
+        for name, oid, wanted in zip(query.parameters, description.parameters, is_required, strict=True)
+    )
+    return Facts(
+        parameters=tuple(parameters),
+        columns=tuple(_column(column, number, scope) for number, column in enumerate(description.columns, 1)),
+        reads=access.reads(scope.query, catalog),
+        writes=access.writes(scope.query, catalog),
+        functions=access.functions(scope.query, catalog),
+        locks=access.locks(scope.query, catalog),
+        mode=access.mode(scope.query, catalog),
+        at_most_one=at_most_one(scope),
+    )
+
+
+def _column(column: DescribedColumn, number: int, scope: Scope) -> Column:
+    """
+    Return a column; a name that ends in ! or ? says whether it may be NULL, whatever is proven.
+    """
+    is_declared = column.name.endswith(("!", "?")) and len(column.name) > 1
+    relation = scope.catalog.relations.get(column.table)
+    expression = scope.output(number)
+    own = _type_of(expression)
+    known = scope.catalog.types[column.type, column.modifier]
+    if own is not None and own != column.type and scope.catalog.types[own, -1].is_domain:
+        known = scope.catalog.types[own, -1]
+    attribute = relation.attributes.get(column.attribute) if relation is not None else None
+    return Column(
+        name=column.name[:-1] if is_declared else column.name,
+        type=catalogue.plain(known.name),
+        is_nullable=column.name.endswith("?") if is_declared else not Prover().column(scope, number),
+        origin=f"{relation.name}.{attribute.name}" if relation is not None and attribute is not None else None,
+        note="declared" if is_declared else _note(expression, scope),
+    )
+
+
+def _note(expression: Node | None, scope: Scope) -> str | None:
+    """
+    Return what makes a column NULL that is none in its table.
+    """
+    if expression is None or expression.tag != "VAR":
+        return None
+    for entry in (scope.entry(number) for number in expression.many("varnullingrels")):
+        if entry["rtekind"] == JOIN:
+            return _JOINS.get(entry["jointype"])
+        if entry["rtekind"] == GROUP:
+            return "grouping sets"
+    return None
+
+
+def _type_of(expression: Node | None) -> int | None:
+    """
+    Return the type of an expression where it may be a domain, which the protocol hides.
+    """
+    if expression is None:
+        return None
+    found: int | None = expression["vartype"] or expression["funcresulttype"]
+    return expression["resulttype"] if expression.tag in CASTS else found

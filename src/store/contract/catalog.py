@@ -1,0 +1,249 @@
+"""
+What the catalogue says of everything some analysed queries name: one question a kind of object, however many queries there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import tuple_row
+
+from store.contract.nodes import Node, queries_of, walk
+
+# A column is NOT NULL when it is so in the table and in everything that inherits from it. PostgreSQL 18 also calls a column
+# NOT NULL whose constraint was never validated; rows of a foreign table nobody checks, and a rule returns what it likes.
+_RELATIONS = """
+    WITH RECURSIVE family AS (
+        SELECT r.oid AS root, r.oid AS member FROM unnest(%s::oid[]) AS r (oid)
+        UNION
+        SELECT f.root, i.inhrelid FROM family AS f INNER JOIN pg_catalog.pg_inherits AS i ON i.inhparent = f.member
+    )
+    SELECT
+        c.oid, n.nspname, c.relname, c.relkind::text,
+        EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = c.oid),
+        EXISTS (
+            SELECT FROM pg_catalog.pg_trigger AS g
+            WHERE g.tgrelid = c.oid AND g.tgtype::integer & 7 = 7 AND NOT g.tgisinternal
+        ),
+        (
+            SELECT w.ev_action::text FROM pg_catalog.pg_rewrite AS w
+            WHERE w.ev_class = c.oid AND w.ev_type = '1' AND c.relkind = 'v'
+        ),
+        a.attnum, a.attname, a.attnotnull OR t.typnotnull,
+        a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,
+        NOT c.relhasrules AND NOT EXISTS (
+            SELECT
+            FROM family AS f
+            INNER JOIN pg_catalog.pg_class AS k ON k.oid = f.member
+            INNER JOIN pg_catalog.pg_attribute AS m ON m.attrelid = f.member AND m.attname = a.attname
+            WHERE
+                f.root = c.oid
+                AND (
+                    NOT m.attnotnull
+                    OR k.relkind = 'f'
+                    OR EXISTS (
+                        SELECT FROM pg_catalog.pg_constraint AS o
+                        WHERE
+                            o.conrelid = m.attrelid AND o.contype = 'n' AND NOT o.convalidated
+                            AND m.attnum = ANY (o.conkey)
+                    )
+                )
+        )
+    FROM pg_catalog.pg_class AS c
+    INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    INNER JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND NOT a.attisdropped
+    INNER JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+    WHERE c.oid = ANY (%s::oid[])
+"""
+# What an index holds for the rows of one table alone says nothing about the tables that inherit from it.
+_INDEXES = """
+    SELECT
+        x.indrelid, c.relname, (x.indkey::int2[])[0 : x.indnkeyatts - 1], (x.indcollation::oid[])[0 : x.indnkeyatts - 1],
+        ARRAY(
+            SELECT pg_catalog.array_to_string(ARRAY(
+                SELECT o.amopopr::text FROM pg_catalog.pg_amop AS o
+                WHERE o.amopfamily = f.opcfamily AND o.amopstrategy = 3 AND o.amopmethod = 403
+            ), ' ')
+            FROM unnest((x.indclass::oid[])[0 : x.indnkeyatts - 1]) WITH ORDINALITY AS k (class, place)
+            INNER JOIN pg_catalog.pg_opclass AS f ON f.oid = k.class
+            ORDER BY k.place
+        )
+    FROM pg_catalog.pg_index AS x
+    INNER JOIN pg_catalog.pg_class AS c ON c.oid = x.indexrelid
+    INNER JOIN pg_catalog.pg_class AS r ON r.oid = x.indrelid
+    WHERE
+        x.indrelid = ANY (%s::oid[]) AND x.indisunique AND x.indisvalid AND x.indimmediate
+        AND x.indpred IS NULL AND x.indexprs IS NULL
+        AND (r.relkind = 'p' OR NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = r.oid))
+    ORDER BY x.indisprimary DESC, c.relname
+"""
+_FUNCTIONS = """
+    SELECT p.oid, n.nspname, p.proname, p.oid::regprocedure::text, p.provolatile::text, p.proisstrict, p.pronargs
+    FROM pg_catalog.pg_proc AS p INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+    WHERE p.oid = ANY (%s::oid[])
+"""
+_OPERATORS = """
+    SELECT o.oid, n.nspname, o.oprname
+    FROM pg_catalog.pg_operator AS o INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = o.oprnamespace
+    WHERE o.oid = ANY (%s::oid[])
+"""
+_TYPES = """
+    SELECT k.oid, k.modifier, pg_catalog.format_type(k.oid, k.modifier), t.typtype = 'd'
+    FROM unnest(%s::oid[], %s::integer[]) AS k (oid, modifier) INNER JOIN pg_catalog.pg_type AS t ON t.oid = k.oid
+"""
+_COLLATIONS = "SELECT c.oid FROM pg_catalog.pg_collation AS c WHERE NOT c.collisdeterministic"
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """
+    A column of a table or view.
+    """
+
+    name: str
+    demands: bool
+    """Whether a NULL is refused when a row is written."""
+    has_default: bool
+    is_not_null: bool
+    """Whether no NULL is ever read. A NOT NULL domain is no proof: an empty scalar subquery gets past it into a column."""
+
+
+@dataclass(frozen=True, slots=True)
+class UniqueIndex:
+    """
+    A unique index on plain columns, without a condition.
+    """
+
+    name: str
+    keys: tuple[int, ...]
+    collations: tuple[int, ...]
+    equalities: tuple[frozenset[int], ...]
+    """The operators that are its equality, a set a key."""
+
+
+@dataclass(slots=True)
+class Relation:
+    """
+    A table or view.
+    """
+
+    name: str
+    """Without the schema where that is `store`."""
+    kind: str
+    has_children: bool
+    fills_rows: bool
+    """Whether a trigger sees a row before its NOT NULL columns are checked."""
+    view: Node | None
+    attributes: dict[int, Attribute] = field(default_factory=dict[int, Attribute])
+    indexes: list[UniqueIndex] = field(default_factory=list[UniqueIndex])
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """
+    A function, aggregate or window function.
+    """
+
+    name: str
+    signature: str
+    is_built_in: bool
+    volatility: str
+    """'i', 's' or 'v'."""
+    is_strict: bool
+    arguments: int
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """
+    An operator by its name.
+    """
+
+    name: str
+    is_built_in: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """
+    A type with its modifier, as format_type writes it.
+    """
+
+    name: str
+    is_domain: bool
+
+
+@dataclass(slots=True)
+class Catalog:
+    """
+    The objects that some queries name, by OID.
+    """
+
+    relations: dict[int, Relation] = field(default_factory=dict[int, Relation])
+    functions: dict[int, Function] = field(default_factory=dict[int, Function])
+    operators: dict[int, Operator] = field(default_factory=dict[int, Operator])
+    types: dict[tuple[int, int], Type] = field(default_factory=dict[tuple[int, int], Type])
+    loose_collations: frozenset[int] = frozenset()
+    """Those under which different texts are equal."""
+
+
+def load(connection: Connection[Any], queries: Iterable[Node], catalog: Catalog) -> None:
+    """
+    Fill the catalogue with what these queries name, down through every view.
+    """
+    waiting = list(queries)
+    functions: set[int] = set()
+    operators: set[int] = set()
+    while waiting:
+        relations: set[int] = set()
+        for node in (node for query in waiting for node in walk(query)):
+            relations.add(node["relid"] or 0)
+            functions.update(node[name] or 0 for name in ("funcid", "opfuncid", "aggfnoid", "winfnoid"))
+            operators.add(node["opno"] or 0)
+        added = _load_relations(connection, sorted(relations - catalog.relations.keys() - {0}), catalog)
+        waiting = [relation.view for relation in added if relation.view is not None]
+    for oid, schema, name, signature, volatility, is_strict, arguments in _ask(connection, _FUNCTIONS, [sorted(functions)]):
+        catalog.functions[oid] = Function(name, signature, schema == "pg_catalog", volatility, is_strict, arguments)
+    for oid, schema, name in _ask(connection, _OPERATORS, [sorted(operators)]):
+        catalog.operators[oid] = Operator(name, schema == "pg_catalog")
+    catalog.loose_collations = frozenset(oid for (oid,) in _ask(connection, _COLLATIONS, []))
+
+
+def load_types(connection: Connection[Any], types: Iterable[tuple[int, int]], catalog: Catalog) -> None:
+    """
+    Name these types, each with its modifier.
+    """
+    wanted = sorted(set(types) - catalog.types.keys())
+    if wanted:
+        arguments = [[oid for oid, _ in wanted], [modifier for _, modifier in wanted]]
+        for oid, modifier, name, is_domain in _ask(connection, _TYPES, arguments):
+            catalog.types[oid, modifier] = Type(name, is_domain)
+
+
+def plain(name: str) -> str:
+    """
+    Return a qualified name without the schema `store`.
+    """
+    return name.removeprefix("store.")
+
+
+def _load_relations(connection: Connection[Any], oids: list[int], catalog: Catalog) -> list[Relation]:
+    if not oids:
+        return []
+    for oid, schema, name, kind, has_children, fills, rule, number, *attribute in _ask(connection, _RELATIONS, [oids, oids]):
+        if oid not in catalog.relations:
+            view = queries_of(rule)[0] if rule is not None else None
+            catalog.relations[oid] = Relation(plain(f"{schema}.{name}"), kind, has_children, fills, view)
+        catalog.relations[oid].attributes[number] = Attribute(*attribute)
+    for oid, name, keys, collations, equalities in _ask(connection, _INDEXES, [oids]):
+        operators = tuple(frozenset(map(int, found.split())) for found in equalities)
+        catalog.relations[oid].indexes.append(UniqueIndex(name, tuple(keys), tuple(collations), operators))
+    return [catalog.relations[oid] for oid in oids if oid in catalog.relations]
+
+
+def _ask(connection: Connection[Any], question: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        return cursor.execute(question.encode(), arguments, prepare=False).fetchall()

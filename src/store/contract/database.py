@@ -1,0 +1,108 @@
+"""
+The database that describes queries: a scratch server with the migrations applied, or the one that --dsn names.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from store import _connection, _failures, embedded, migrate
+from store.errors import StoreError, Unavailable
+from store.settings import Settings
+
+Connection = psycopg.Connection[Any]
+
+WRITTEN_FROM = 180000
+"""The version contracts are written from; on the others all but the plans are the same."""
+
+_SESSION = """
+    SELECT
+        set_config('search_path', '', false),
+        set_config('TimeZone', 'UTC', false),
+        set_config('DateStyle', 'ISO', false),
+        set_config('IntervalStyle', 'postgres', false),
+        set_config('extra_float_digits', '1', false),
+        set_config('quote_all_identifiers', 'off', false),
+        set_config('plan_cache_mode', 'auto', false),
+        set_config('statement_timeout', '60s', false)
+"""
+
+
+@contextmanager
+def opened(dsn: str | None, migrations: Sequence[Path], *, version: int | None = None) -> Generator[Connection]:
+    """
+    Lend a connection in autocommit to a database that can describe queries; without a DSN to a scratch server, deleted after.
+
+    Raises Unavailable and the like where nothing answers, MissingExtra where there is no embedded server.
+    """
+    if dsn is None:
+        with scratch(migrations, version) as found, connected(dict(conninfo_to_dict(found))) as connection:
+            yield connection
+    else:
+        with connected_to(dsn) as connection:
+            yield connection
+
+
+@contextmanager
+def connected_to(dsn: str | None) -> Generator[Connection]:
+    """
+    Lend such a connection to a server by its DSN, or to that of DATABASE_URL.
+    """
+    settings = Settings.load(database_url=dsn)
+    where = _connection.address(settings)
+    # Without target_session_attrs: a standby is refused in words of the analyser's.
+    with connected(_connection.keywords(settings, where, migrate=True, read_only=True)) as connection:
+        yield connection
+
+
+@contextmanager
+def scratch(migrations: Sequence[Path], version: int | None = None) -> Generator[str]:
+    """
+    Lend the DSN of a server with these folders of migrations applied, the store's own first; it is deleted afterwards.
+    """
+    # Not pytest's or the user's own folders: root's server is another user, whom every folder above has to let through.
+    home = Path(tempfile.mkdtemp(prefix="store-contract-"))
+    try:
+        server = embedded.start(home / "pg", version)
+        try:
+            _apply(server, migrations[0], migrations[1:])
+            yield server.dsn()
+        finally:
+            embedded.remove(home / "pg")
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def connected(keywords: dict[str, Any]) -> Generator[Connection]:
+    """
+    Lend a connection whose settings are pinned, so that the same schema always gives the same text.
+    """
+    failure: StoreError = Unavailable()
+    connection: Connection | None = None
+    try:
+        connection = psycopg.connect(**keywords, autocommit=True)
+    except psycopg.Error as error:
+        failure = _failures.connect_failure(error, _connection.describe(keywords))
+    if connection is None:
+        raise failure  # not inside `except`: libpq's message may quote a part of the connection string
+    with connection:
+        connection.execute(_SESSION)
+        yield connection
+
+
+def _apply(server: embedded.Server, first: Path, others: Sequence[Path]) -> None:
+    migrate.up(lambda: psycopg.connect(server.dsn(), autocommit=True), first)
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute("SET search_path = ''")
+        for each in [migration for folder in others for migration in migrate.read(folder)]:
+            with _failures.translated(f"{each.id}.sql"):
+                connection.execute(each.apply_text.encode(), prepare=False)

@@ -1,0 +1,76 @@
+"""
+Everything a contract says, from a database.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from store._queries import Statement
+from store.contract import digest, places, plans, schema, texts
+from store.contract.analyse import analyse
+from store.contract.facts import Facts
+from store.contract.findings import Finding
+from store.contract.project import Project
+from store.contract.schema import Schema
+from store.contract.text import Stanza
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """
+    The contracts as this database has them, and what cannot be described or is read whole without leave.
+    """
+
+    stanzas: Mapping[str, tuple[Stanza, ...]]
+    """By file, in the order of the file; a query that cannot be described is not there."""
+    schema: Schema
+    undescribed: tuple[Finding, ...]
+    planned: tuple[Finding, ...]
+
+
+def derive(connection: psycopg.Connection[Any], project: Project) -> Derived:
+    """
+    Ask the database about every query of a project. What it writes is rolled back.
+    """
+    queries = [each for each in project.statements if each.kind == "query"]
+    answers = analyse(connection, [text for each in queries for text in each.texts()])
+    known = plans.indexes(connection)
+    facts: dict[str, dict[str, Facts]] = {}
+    refused: list[Finding] = []
+    planned: list[Finding] = []
+    for statement in queries:
+        found: dict[Statement, tuple[Facts, list[plans.Access]]] = {}
+        for each in statement.texts():
+            answer = answers[each.title]
+            if not isinstance(answer, Facts):
+                refused.append(places.finding(each, answer.sqlstate, answer.message, answer.position))
+                continue
+            try:
+                found[each] = answer, plans.accesses(plans.explain(connection, each), known)
+            except psycopg.Error as error:
+                refused.append(places.finding_of_error(each, error))
+        refused += texts.disagreements({each: answer for each, (answer, _) in found.items()})
+        planned += plans.grade(statement, {each: accesses for each, (_, accesses) in found.items()})
+        if len(found) == len(statement.texts()):
+            facts[statement.full_name] = {
+                each.label: dataclasses.replace(answer, plan=plans.verdicts(each, accesses))
+                for each, (answer, accesses) in found.items()
+            }
+    stanzas: dict[str, tuple[Stanza, ...]] = {}
+    for statement in project.statements:
+        if statement.full_name in facts or statement.kind == "copy":
+            made = texts.stanza(statement, facts.get(statement.full_name))
+            stanzas[statement.domain] = (*stanzas.get(statement.domain, ()), made)
+    every = [each for labelled in facts.values() for each in labelled.values()]
+    return Derived(
+        stanzas,
+        schema.read_schema(connection, digest.of_migrations(project.migrations), every),
+        tuple(refused),
+        tuple(planned),
+    )

@@ -1,0 +1,41 @@
+"""
+The hashes that tell, without a database, whether a contract was written from this SQL and these migrations.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from store._queries import Statement
+from store._queries.tokens import fold
+from store.migrate import read
+
+_LENGTH = 16
+"""Hexadecimal digits: it tells changes apart, it keeps nobody out."""
+
+
+def of_statement(statement: Statement) -> str:
+    """
+    Return the hash of what PostgreSQL reads, every text of an entry, and of the marks that steer the contract; comments and
+    blanks do not count.
+    """
+    texts = (
+        [f"[{text.label}] {fold(text.text)}" for text in statement.texts()] if statement.variants else [fold(statement.text)]
+    )
+    marks = [f"-- null: {name}" for name in sorted({name for text in statement.texts() for name in text.nullable})]
+    marks += [f"-- rows: {statement.rows}"] if statement.rows else []
+    marks += [f"-- plan: {plan}" for plan in statement.plan]
+    return _of("\n".join([*texts, *marks]).encode())
+
+
+def of_migrations(folders: Iterable[Path]) -> str:
+    """
+    Return the hash of the migrations' names and texts, in the order in which they apply. Raises MigrationFolderError.
+    """
+    return _of("\0".join(f"{each.id}\n{each.apply_text}" for folder in folders for each in read(folder)).encode())
+
+
+def _of(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()[:_LENGTH]}"

@@ -1,0 +1,88 @@
+"""
+The door to the analysed query: a stock server stores it as the body of a function, in a transaction that is always rolled back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from psycopg import Connection, pq
+
+from store.contract.describe import refusal
+from store.contract.facts import Finding
+from store.contract.nodes import Node, queries_of
+from store.errors import CannotAnalyse, ServerTooOld
+
+_PINNED = b"""
+    SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; SET LOCAL IntervalStyle = 'postgres';
+    SET LOCAL extra_float_digits = 1; SET LOCAL quote_all_identifiers = off; SET LOCAL standard_conforming_strings = on;
+    SET LOCAL transform_null_equals = off
+"""
+_STORED = b"""
+    SELECT p.prosqlbody::text FROM pg_catalog.pg_proc AS p
+    WHERE p.proname = '__store_query' AND p.pronamespace = pg_my_temp_schema()
+"""
+_REASONS = {
+    "25006": "the server is a standby, or the role or transaction is read-only: connect to one that takes writes",
+    "42501": "the role may not make temporary objects: GRANT TEMPORARY ON DATABASE, or connect as another role",
+}
+
+
+@contextmanager
+def rolled_back(connection: Connection[Any], search_path: str) -> Generator[None, None, None]:
+    """
+    Lend a transaction that leaves nothing behind, with the settings pinned that change what a query means.
+
+    Raises ServerTooOld below PostgreSQL 16, and CannotAnalyse where a function cannot be made, or inside a transaction.
+    """
+    if connection.info.server_version < 160000:
+        raise ServerTooOld
+    if connection.info.transaction_status != pq.TransactionStatus.IDLE:
+        raise CannotAnalyse("the connection is inside a transaction, which analysing would roll back")
+    _run(connection, b"BEGIN")
+    try:
+        _run(connection, _PINNED)
+        connection.execute("SELECT pg_catalog.set_config('search_path', %s, true)", [search_path], prepare=False)
+        if isinstance(found := analysed(connection, "SELECT", []), Finding):
+            raise CannotAnalyse(_REASONS.get(found.sqlstate, found.message), sqlstate=found.sqlstate)
+        yield
+    finally:
+        connection.pgconn.exec_(b"ROLLBACK")
+
+
+@contextmanager
+def attempt(connection: Connection[Any]) -> Generator[None, None, None]:
+    """
+    Undo what is done inside, errors of the server included, and keep the transaction.
+    """
+    _run(connection, b"SAVEPOINT store_query")
+    try:
+        yield
+    finally:
+        connection.pgconn.exec_(b"ROLLBACK TO store_query; RELEASE store_query")
+
+
+def analysed(connection: Connection[Any], text: str, types: Sequence[str]) -> Node | Finding:
+    """
+    Return the analysed query of one statement that Parse has accepted, or why there is none; `types` are its parameters'.
+    """
+    encoding = connection.info.encoding
+    head = f"CREATE FUNCTION pg_temp.__store_query({', '.join(types)}) RETURNS void BEGIN ATOMIC\n"
+    with attempt(connection):
+        made = connection.pgconn.exec_(f"{head}{text}\n; END".encode(encoding))  # a comment may end the text
+        if made.status != pq.ExecStatus.COMMAND_OK:
+            found = refusal(made, encoding)
+            at = found.position - len(head) if found.position is not None else 0
+            return Finding(found.sqlstate, found.message, at if at > 0 else None)
+        stored = connection.pgconn.exec_(_STORED).get_value(0, 0) or b""
+    queries = queries_of(stored.decode(encoding))
+    return queries[0] if queries else Finding("0A000", "there is no statement")
+
+
+def _run(connection: Connection[Any], command: bytes) -> None:
+    result = connection.pgconn.exec_(command)
+    if result.status != pq.ExecStatus.COMMAND_OK:
+        found = refusal(result, connection.info.encoding)
+        raise CannotAnalyse(found.message, sqlstate=found.sqlstate)

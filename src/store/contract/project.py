@@ -1,0 +1,124 @@
+"""
+What a contract is written for: a folder of .sql files, its DTOs, its migrations, its callers. The store's own, or a team's.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+
+from pydantic import BaseModel
+
+from store import _files
+from store._queries import Statement, load
+from store.contract.findings import Finding
+from store.errors import QueryFileError, StoreError
+
+_PLACE = re.compile(r"(?P<path>[^\n]*?):(?P<line>\d+): (?P<message>.*)", re.DOTALL)
+_OWN_MODELS = ("store.models", "store._bulk.orders", "store._bulk.run")
+
+
+@dataclass(frozen=True)
+class Project:
+    """
+    A folder of queries and what belongs to it. `callers` is None where nobody says who calls them.
+    """
+
+    queries: Path
+    contracts: Path
+    migrations: Sequence[Path]
+    models: Mapping[str, type[BaseModel]] = field(default_factory=dict[str, type[BaseModel]])
+    module: str | None = None
+    """Where the DTOs are imported from; None where they are not known, and rows not compared."""
+    callers: Path | None = None
+    prefix: str = "app"
+
+    @cached_property
+    def statements(self) -> tuple[Statement, ...]:
+        """
+        Return the queries: the files in alphabetical order. Raises QueryFileError.
+        """
+        loaded = load(self.queries, prefix=self.prefix, colour="sync").statements
+        for statement in loaded:
+            if statement.domain == "schema":
+                raise QueryFileError(f"{statement.path}:1: schema.contract is a reserved name: call the file something else")
+        return loaded
+
+    def contract_of(self, domain: str) -> Path:
+        """
+        Return where the contract of a file of queries stands.
+        """
+        return self.contracts / f"{domain}.contract"
+
+
+def own() -> Project:
+    """
+    Return the store's own queries.
+    """
+    sql = _files.folder("sql")
+    return Project(
+        queries=sql / "queries",
+        contracts=sql / "contracts",
+        migrations=(_files.folder("migrations"),),
+        models=_models(importlib.import_module(name) for name in _OWN_MODELS),
+        module="store.models",
+        callers=Path(__file__).resolve().parents[1],
+        prefix="store",
+    )
+
+
+def foreign(
+    queries: Path, *, models: str | None = None, migrations: Sequence[Path] = (), callers: Path | None = None
+) -> Project:
+    """
+    Return a team's folder. `models` names the module with its DTOs, `migrations` what is applied after the store's own.
+
+    Raises QueryFileError for a folder that is missing, StoreError for a module that cannot be imported.
+    """
+    if not queries.is_dir():
+        raise QueryFileError(f"{queries}: there is no such folder: give the one that holds the .sql files")
+    folder = queries.resolve()
+    beside = folder.parent if folder.name == "queries" else folder
+    return Project(
+        queries=folder,
+        contracts=beside / "contracts",
+        migrations=(_files.folder("migrations"), *migrations),
+        models={} if models is None else _models([_import(models)]),
+        module=models,
+        callers=callers,
+    )
+
+
+def finding_of(error: StoreError, path: Path, rule: str) -> Finding:
+    """
+    Return an error of a file as a finding, at the place that its message begins with.
+    """
+    found = _PLACE.fullmatch(str(error))
+    if found is None:
+        return Finding(path, 1, 1, rule, str(error))
+    return Finding(Path(found["path"]), int(found["line"]), 1, rule, found["message"])
+
+
+def _models(modules: Iterable[ModuleType]) -> dict[str, type[BaseModel]]:
+    return {
+        name: kind
+        for module in modules
+        for name, kind in vars(module).items()
+        if isinstance(kind, type) and issubclass(kind, BaseModel)
+    }
+
+
+def _import(name: str) -> ModuleType:
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # as `python -m` does: a team's module stands in the working directory
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # whatever the module does at import is its own
+        message = f"the module {name} cannot be imported ({type(error).__name__}: {error}): run from its project's directory"
+        raise StoreError(message) from error

@@ -1,0 +1,210 @@
+"""
+Where a name in an analysed query leads: range tables, CTEs, levels, and what a WHERE clause has let through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from store.contract.catalog import Catalog
+from store.contract.nodes import Node
+
+SELECT, UPDATE, INSERT, DELETE, MERGE = 1, 2, 3, 4, 5
+RELATION, SUBQUERY, JOIN, FUNCTION, VALUES, CTE, GROUP = 0, 1, 2, 3, 5, 6, 9
+INNER, LEFT, FULL, RIGHT = 0, 1, 2, 3
+UNION, INTERSECT, EXCEPT = 1, 2, 3
+NOT_MATCHED_BY_SOURCE = 1
+_SIMPLE, _SETS = 1, 4
+ALL, ANY = 1, 2
+CASTS = frozenset({"RELABELTYPE", "COERCEVIAIO", "COLLATEEXPR", "COERCETODOMAIN", "ARRAYCOERCEEXPR", "CONVERTROWTYPEEXPR"})
+STRICT = frozenset({"FUNCEXPR", "OPEXPR", "SCALARARRAYOPEXPR"})
+
+
+@dataclass(eq=False)
+class Scope:
+    """
+    A query, and the one it stands in.
+    """
+
+    query: Node
+    parent: Scope | None
+    catalog: Catalog
+
+    def inside(self, query: Node) -> Scope:
+        """
+        Return the scope of a query that stands in this one.
+        """
+        return Scope(query, self, self.catalog)
+
+    def up(self, levels: int) -> Scope | None:
+        """
+        Return the scope so many levels out.
+        """
+        scope: Scope | None = self
+        for _ in range(levels):
+            scope = scope.parent if scope is not None else None
+        return scope
+
+    def entry(self, number: int) -> Node:
+        """
+        Return an entry of the range table.
+        """
+        entries: list[Node] = self.query.many("rtable")
+        return entries[number - 1] if 0 < number <= len(entries) else Node("")
+
+    def targets(self) -> list[Node]:
+        """
+        Return the columns of the answer, and what it is only sorted or grouped by.
+        """
+        return self.query.many("targetList" if self.query["commandType"] == SELECT else "returningList")
+
+    def output(self, number: int) -> Node | None:
+        """
+        Return the expression of a column of the answer; of a set operation it stands for its arms only by its type.
+        """
+        return next((one["expr"] for one in self.targets() if one["resno"] == number and not one["resjunk"]), None)
+
+    def source(self, entry: Node) -> Scope | None:
+        """
+        Return the query behind an entry: a subquery, a CTE or a view; None for anything else.
+        """
+        if entry["rtekind"] == SUBQUERY:
+            return self.inside(entry["subquery"])
+        if entry["rtekind"] == CTE:
+            holder = self.up(entry["ctelevelsup"])
+            named = (one for one in (holder.query.many("cteList") if holder else ()) if one["ctename"] == entry["ctename"])
+            found = next(named, None)
+            return holder.inside(found["ctequery"]) if holder is not None and found is not None else None
+        relation = self.catalog.relations.get(entry["relid"]) if entry["rtekind"] == RELATION else None
+        return Scope(relation.view, None, self.catalog) if relation is not None and relation.view is not None else None
+
+    def arms(self) -> list[Scope]:
+        """
+        Return the queries that a set operation joins, in order; the query itself where there is none.
+        """
+        tree = self.query["setOperations"]
+        return [self] if tree is None else [self.inside(self.entry(one)["subquery"]) for one in _leaves(tree)]
+
+    @cached_property
+    def is_one_group(self) -> bool:
+        """
+        Whether it answers with a row even where no row comes in.
+        """
+        query = self.query
+        return bool((query["hasAggs"] or query["havingQual"]) and not query["groupClause"]) or bool(query["groupingSets"])
+
+    @cached_property
+    def nulled(self) -> list[Node]:
+        """
+        What GROUPING SETS fills up with NULL, where the tree does not say so itself: before 18.
+        """
+        if self.query["hasGroupRTE"]:
+            return []
+        kept = set[int].union(set(), *(_in_each_set(one) for one in self.query.many("groupingSets")))
+        grouped = {one["tleSortGroupRef"] for one in self.query.many("groupClause")} - kept
+        return [one["expr"] for one in self.query.many("targetList") if one["ressortgroupref"] in grouped]
+
+    @cached_property
+    def known(self) -> frozenset[Hashable]:
+        """
+        What its conditions let through only when it is not NULL, as `key_of` calls it.
+        """
+        if self.is_one_group or self.query["commandType"] in {INSERT, MERGE}:
+            return frozenset()
+        found = frozenset(key for one in conditions(self.query["jointree"]) for key in self._kept(one))
+        if self.query["commandType"] == UPDATE:  # RETURNING shows the row as it has become
+            found = frozenset(key for key in found if key[0] != self.query["resultRelation"])
+        return found
+
+    def _kept(self, condition: Node) -> Iterator[tuple[Any, ...]]:
+        """
+        Iterate over what cannot be NULL where this is true.
+        """
+        if condition.tag == "BOOLEXPR" and condition["boolop"] == "and":
+            for one in condition["args"]:
+                yield from self._kept(one)
+        elif condition.tag == "BOOLEXPR" and condition["boolop"] == "not":
+            yield from self._strict(condition["args"][0])
+        elif condition.tag == "NULLTEST" and condition["nulltesttype"] == 1 and not condition["argisrow"]:
+            yield from self._strict(condition["arg"])
+        elif condition.tag == "SUBLINK" and condition["subLinkType"] == ANY and condition["testexpr"] is not None:
+            yield from self._strict(condition["testexpr"])
+        else:
+            yield from self._strict(condition)
+
+    def _strict(self, expression: Node) -> Iterator[tuple[Any, ...]]:
+        """
+        Iterate over what cannot be NULL where this is not NULL.
+        """
+        if (key := key_of(expression)) is not None:
+            yield key
+        elif expression.tag in CASTS:
+            yield from self._strict(expression["arg"])
+        elif self.is_strict(expression) and expression["useOr"] is not False:  # ALL of nothing is true even for NULL
+            for one in expression.many("args"):
+                yield from self._strict(one)
+
+    def is_strict(self, expression: Node) -> bool:
+        """
+        Whether a NULL among its arguments makes it NULL, by the word of its function.
+        """
+        if expression.tag not in STRICT or expression["funcretset"] or expression["opretset"]:
+            return False
+        function = self.catalog.functions.get(expression["funcid"] or expression["opfuncid"])
+        return function is not None and function.is_strict
+
+
+def key_of(expression: Node) -> tuple[Any, ...] | None:
+    """
+    Return what a column of this level, or a parameter, is recognised by; None for anything else.
+    """
+    if expression.tag == "VAR" and not expression["varlevelsup"] and not expression["varreturningtype"]:
+        return (expression["varno"], expression["varattno"], tuple(expression.many("varnullingrels")))
+    if expression.tag == "PARAM" and expression["paramkind"] == 0:
+        return ("$", expression["paramid"])
+    return None
+
+
+def conditions(tree: Node) -> Iterator[Node]:
+    """
+    Iterate over the conditions that every row of a join tree fulfils: WHERE, and ON of inner joins.
+    """
+    holds_always = tree.tag == "FROMEXPR" or (tree.tag == "JOINEXPR" and tree["jointype"] == INNER)
+    if holds_always and tree["quals"] is not None:
+        yield tree["quals"]
+    for child in [*tree.many("fromlist"), tree["larg"], tree["rarg"]]:
+        if isinstance(child, Node):
+            yield from conditions(child)
+
+
+def expressions(node: Node) -> Iterator[Node]:
+    """
+    Iterate over a node and everything below it on the same level: not into subqueries.
+    """
+    yield node
+    for child in node.children:
+        if child.tag != "QUERY":
+            yield from expressions(child)
+
+
+def _in_each_set(node: Node) -> set[int]:
+    """
+    Return the grouped columns that no set of this clause leaves out.
+    """
+    content = node.many("content")
+    if node["kind"] == _SIMPLE:
+        return set(content)
+    if node["kind"] == _SETS and content:
+        return set[int].intersection(*(_in_each_set(one) for one in content))
+    return set()
+
+
+def _leaves(tree: Node) -> Iterator[int]:
+    if tree.tag == "RANGETBLREF":
+        yield tree["rtindex"]
+    else:
+        yield from _leaves(tree["larg"])
+        yield from _leaves(tree["rarg"])

@@ -1,0 +1,114 @@
+"""
+Who reads, writes and locks a table or a column, from the contracts: no database is asked.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+from store._queries import Statement
+from store.contract import text
+from store.contract.facts import Facts
+from store.contract.project import Project
+from store.errors import ContractFileError, NotFound
+
+_DELETES = " (delete)"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """
+    What one query does with a table or column.
+    """
+
+    verb: str
+    """'writes', 'deletes', 'locks' or 'reads'."""
+    query: str
+    path: Path
+    line: int
+    columns: tuple[str, ...]
+    """The columns it touches, or how it locks."""
+
+
+def find(project: Project, name: str) -> Statement:
+    """
+    Return the query of this name: 'orders.get_orders', or 'get_orders', which stands once in a folder; of several texts the
+    file's own, or that of a label: 'orders.get_orders[status+newest]'.
+
+    Raises NotFound, with the names that look like it, or the labels that there are.
+    """
+    entry, bracket, rest = name.partition("[")
+    for statement in project.statements:
+        if entry in (statement.full_name, statement.name):
+            return _labelled(statement, rest.removesuffix("]")) if bracket else statement
+    raise NotFound(f"there is no query {name}{_like(entry, [each.full_name for each in project.statements])}")
+
+
+def _labelled(statement: Statement, label: str) -> Statement:
+    found = {each.label: each for each in statement.texts()}
+    if label in found:
+        return found[label]
+    labels = ", ".join(f"[{each}]" for each in found)
+    raise NotFound(f"{statement.full_name} has no text [{label}]: it has {labels if statement.variants else 'but one'}")
+
+
+def uses(project: Project, target: str) -> list[Use]:
+    """
+    Return the uses of a table ('orders') or column ('orders.total'): who writes, then who locks, then who reads.
+
+    Raises NotFound for what no contract names, ContractFileError for a contract that is missing or cannot be read.
+    """
+    wanted = target.removeprefix("store.")
+    places = {each.full_name: each for each in project.statements}
+    found: list[Use] = []
+    names: set[str] = set()
+    for name, facts in _contracts(project).items():
+        statement = places.get(name)
+        if statement is None:
+            continue
+        names |= {part for item in (*facts.reads, *facts.writes) for part in _names(item)}
+        for verb, columns in _of_query(facts, wanted):
+            found.append(Use(verb, name, statement.path, statement.line, tuple(columns)))
+    if not found:
+        raise NotFound(f"no query reads or writes {wanted}{_like(wanted, sorted(names))}")
+    order = ("writes", "deletes", "locks", "reads")
+    return sorted(found, key=lambda each: (order.index(each.verb), each.query))
+
+
+def _contracts(project: Project) -> dict[str, Facts]:
+    found: dict[str, Facts] = {}
+    for domain in sorted({each.domain for each in project.statements}):
+        path = project.contract_of(domain)
+        try:
+            stanzas = text.parse(path.read_text(encoding="utf-8"), path)
+        except (OSError, UnicodeDecodeError):
+            raise ContractFileError(f"{path}:1: there is no contract: write it with `store lock`") from None
+        found |= {f"{domain}.{each.name}": facts for each in stanzas if (facts := each.whole) is not None}
+    return found
+
+
+def _of_query(facts: Facts, wanted: str) -> list[tuple[str, list[str]]]:
+    deletes = f"{wanted}{_DELETES}" in facts.writes
+    verbs = [("writes", _columns(facts.writes, wanted)), ("reads", _columns(facts.reads, wanted))]
+    found = [(verb, columns) for verb, columns in verbs if columns is not None]
+    found += [("deletes", [])] if deletes else []
+    return found + [("locks", [lock.partition(" ")[2]]) for lock in facts.locks if lock.partition(" ")[0] == wanted]
+
+
+def _columns(items: tuple[str, ...], wanted: str) -> list[str] | None:
+    if wanted in items:
+        return []
+    columns = [item.rpartition(".")[2] for item in items if item.rpartition(".")[0] == wanted]
+    return columns or None
+
+
+def _names(item: str) -> tuple[str, ...]:
+    bare = item.removesuffix(_DELETES)
+    return (bare, bare.rpartition(".")[0]) if "." in bare else (bare,)
+
+
+def _like(name: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    return f": did you mean {' or '.join(near)}?" if near else ""

@@ -1,0 +1,112 @@
+-- name: shown
+-- expect: a null
+-- params: optional
+SELECT $1::text AS a
+
+-- name: equal
+-- expect: id not null
+-- params: required
+SELECT o.id FROM shop.orders AS o WHERE o.id = $1
+
+-- name: equal_and_shown
+-- No row without it, so it is not NULL where it is shown.
+-- expect: id not null, wanted not null
+-- params: required
+SELECT o.id, $1::bigint AS wanted FROM shop.orders AS o WHERE o.id = $1
+
+-- name: switched_off_by_null
+-- expect: id not null
+-- params: optional
+SELECT o.id FROM shop.orders AS o WHERE $1::text IS NULL OR o.note = $1
+
+-- name: not_distinct
+-- expect: id not null
+-- params: optional
+SELECT o.id FROM shop.orders AS o WHERE o.note IS NOT DISTINCT FROM $1
+
+-- name: in_list
+-- expect: id not null, user_id not null
+-- params: required, required
+SELECT o.id, o.user_id FROM shop.orders AS o WHERE o.user_id IN ($1, $2)
+
+-- name: between
+-- expect: id not null
+-- params: required, required
+SELECT o.id FROM shop.orders AS o WHERE o.total BETWEEN $1 AND $2
+
+-- name: like
+-- expect: note not null
+-- params: required
+SELECT o.note FROM shop.orders AS o WHERE o.note LIKE $1 || '%'
+
+-- name: limit_and_offset
+-- LIMIT NULL is no limit.
+-- expect: id not null
+-- params: optional, optional
+SELECT o.id FROM shop.orders AS o ORDER BY o.id LIMIT $1 OFFSET $2
+
+-- name: limit_one
+-- expect: id not null
+SELECT o.id FROM shop.orders AS o ORDER BY o.id LIMIT 1
+
+-- name: order_by
+-- expect: id not null
+-- params: optional
+SELECT o.id FROM shop.orders AS o ORDER BY CASE WHEN $1 THEN o.id END
+
+-- name: cursor
+-- (a, b) > (NULL, 1) is never true, (a, b) > (1, NULL) may be.
+-- expect: id not null
+-- params: required, optional
+SELECT o.id FROM shop.orders AS o WHERE (o.placed_at, o.id) > ($1, $2) ORDER BY o.placed_at, o.id
+
+-- name: coalesced_filter
+-- expect: id not null
+-- params: optional
+SELECT o.id FROM shop.orders AS o WHERE o.status = coalesce($1::shop.state, 'open')
+
+-- name: own_function
+-- expect: id not null
+-- params: optional
+SELECT o.id FROM shop.orders AS o WHERE shop.shout($1) = o.note
+
+-- name: in_exists
+-- expect: id not null
+-- params: required
+SELECT o.id FROM shop.orders AS o WHERE EXISTS (SELECT FROM shop.items AS i WHERE i.order_id = o.id AND i.sku = $1)
+
+-- name: on_condition
+-- expect: id not null, sku null
+-- params: required
+SELECT o.id, i.sku FROM shop.orders AS o LEFT JOIN shop.items AS i ON i.order_id = o.id AND i.line_no = $1
+
+-- name: having_filter
+-- expect: status not null
+-- params: required
+SELECT o.status FROM shop.orders AS o GROUP BY o.status HAVING count(*) > $1
+
+-- name: both_filter_and_coalesce
+-- expect: id not null
+-- params: required
+SELECT o.id FROM shop.orders AS o WHERE o.note = $1 AND o.status::text <> coalesce($1, '-')
+
+-- name: through_subquery
+-- expect: id not null
+-- params: required
+SELECT o.id FROM shop.orders AS o INNER JOIN (SELECT $1::bigint AS id) AS w ON w.id = o.id
+
+-- name: json_path_parameter
+-- expect: id not null
+-- params: required
+SELECT u.id FROM shop.users AS u WHERE u.profile @> $1
+
+-- name: range_parameter
+-- expect: id not null, span not null
+-- params: required
+SELECT o.id, o.span FROM shop.orders AS o WHERE o.span @> $1::timestamptz
+
+-- name: window_frame
+-- It ends with the row itself; the analyser proves only the usual frame.
+-- expect: n not null
+-- params: optional
+SELECT sum(o.total) OVER (ORDER BY o.id ROWS $1 PRECEDING) AS n FROM shop.orders AS o
