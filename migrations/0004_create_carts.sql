@@ -1,5 +1,7 @@
 -- Carts of users and guests, and their lines.
 -- depends: 0003_create_catalog
+-- store: allow: blocks-writes: a foreign key of a new table; there are no rows yet
+-- store: allow: locks-two-tables: the same
 
 CREATE TABLE store.carts (
     id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT carts_pkey PRIMARY KEY,

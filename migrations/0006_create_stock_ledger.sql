@@ -1,8 +1,18 @@
 -- Every change of stock in a ledger, holds that expire, and what can be sold now.
 -- depends: 0005_create_product_imports
+-- store: allow: blocks-writes: a foreign key of a new table; there are no rows yet
+-- store: allow: locks-two-tables: the same
+-- store: allow: work-while-locked: the opening balances of a first release
+-- store: allow: changes-rows: what was reserved before there were holds, once
+-- store: allow: lock-table: a change of stock that the copy does not see would be missing from the ledger for ever
+-- store: allow: scans-under-lock: the key of the copied rows, in one scan
+
+-- Whoever changes stock waits from here on, and what they have under way is waited for: a change that the copy below does not
+-- see would be missing from the ledger for ever. Not SHARE, which two could hold and neither write under.
+LOCK TABLE store.inventory IN SHARE ROW EXCLUSIVE MODE;
 
 CREATE TABLE store.stock_movements (
-    product_id bigint NOT NULL CONSTRAINT stock_movements_product_id_fkey REFERENCES store.products (id),
+    product_id bigint NOT NULL,
     id bigint GENERATED ALWAYS AS IDENTITY,
     kind text COLLATE "C" NOT NULL,
     quantity integer NOT NULL,
@@ -27,11 +37,35 @@ CREATE TABLE store.stock_movements (
     CONSTRAINT stock_movements_texts_bounded CHECK (length(reason) BETWEEN 1 AND 500 AND length(actor) BETWEEN 1 AND 100)
 );
 
+CREATE INDEX stock_movements_order_id_idx ON store.stock_movements (order_id) WHERE order_id IS NOT NULL;
+
 COMMENT ON TABLE store.stock_movements IS 'Every change of stock, append-only; the sum a product is what is on hand.';
 COMMENT ON COLUMN store.stock_movements.id IS 'Ascending within a product: drawn under the lock of its inventory row.';
 COMMENT ON COLUMN store.stock_movements.quantity IS 'Units that came (positive) or went (negative).';
 COMMENT ON COLUMN store.stock_movements.order_id IS 'The order it was sold to or came back from; no foreign key, so that product and order may live apart.';
 COMMENT ON COLUMN store.stock_movements.actor IS 'Who did it, in the words of the application.';
+
+-- What was there before the ledger: one movement a product, so that the sums are right from the first row on.
+INSERT INTO store.stock_movements (product_id, kind, quantity, on_hand_after, reason)
+SELECT
+    i.product_id,
+    'received' AS kind,
+    i.on_hand,
+    i.on_hand,
+    'opening balance' AS reason
+FROM store.inventory AS i
+WHERE i.on_hand > 0
+ORDER BY i.product_id ASC;
+
+-- There were no holds before: what was reserved, nobody could ever have given back.
+UPDATE store.inventory
+SET reserved = 0
+WHERE reserved > 0;
+
+-- From here on products and carts are locked against writers, until the end: so it comes after the copy. One scan checks the key;
+-- in the table's definition it would have locked and marked every product, row by row.
+ALTER TABLE store.stock_movements
+ADD CONSTRAINT stock_movements_product_id_fkey FOREIGN KEY (product_id) REFERENCES store.products (id);
 
 -- No cascade: deleting a hold without lowering the counter would lose stock.
 CREATE TABLE store.reservations (
@@ -71,18 +105,6 @@ CREATE FUNCTION store.sellable(product_id bigint, on_hand integer, reserved inte
 COMMENT ON FUNCTION store.sellable(bigint, integer, integer) IS 'What can be sold of a product now: on_hand - reserved + expired holds. The one place that says so.';
 
 REVOKE ALL ON FUNCTION store.sellable(bigint, integer, integer) FROM PUBLIC;
-
--- What was there before the ledger: one movement a product, so that the sums are right from the first row on.
-INSERT INTO store.stock_movements (product_id, kind, quantity, on_hand_after, reason)
-SELECT
-    i.product_id,
-    'received' AS kind,
-    i.on_hand,
-    i.on_hand,
-    'opening balance' AS reason
-FROM store.inventory AS i
-WHERE i.on_hand > 0
-ORDER BY i.product_id ASC;
 
 COMMENT ON COLUMN store.inventory.reserved IS 'Units held for carts, by expired holds too. What can be sold is store.sellable().';
 

@@ -1,5 +1,6 @@
 -- Address books of users.
 -- depends: 0006_create_stock_ledger
+-- store: allow: blocks-writes: a foreign key of a new table; there are no rows yet
 
 CREATE TABLE store.addresses (
     id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT addresses_pkey PRIMARY KEY,

@@ -1,5 +1,8 @@
 -- Orders with their frozen lines, their events and the steps they may take.
 -- depends: 0007_create_addresses
+-- store: allow: blocks-writes: a foreign key of a new table; there are no rows yet
+-- store: allow: locks-two-tables: the same
+-- store: allow: unindexed-foreign-key: the steps that are legal are eight rows, which nobody deletes
 
 -- ISO 7064, MOD 97-10: one mistyped digit, or two exchanged, never names another order.
 CREATE FUNCTION store.order_number(id bigint) RETURNS text
@@ -59,6 +62,9 @@ CREATE TABLE store.orders (
     version integer NOT NULL DEFAULT 1,
     placed_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT orders_addresses_are_bounded CHECK (
+        octet_length(ship_to::text) <= 16384 AND octet_length(bill_to::text) <= 16384
+    ),
     CONSTRAINT orders_addresses_are_objects CHECK (jsonb_typeof(ship_to) = 'object' AND jsonb_typeof(bill_to) = 'object'),
     CONSTRAINT orders_amounts_fit_currency CHECK (
         store.fits_currency(subtotal, currency)
@@ -71,6 +77,7 @@ CREATE TABLE store.orders (
         email ~ '^[!-?\[-~]+@[a-z0-9-]+(\.[a-z0-9-]+)*$' AND length(email) BETWEEN 3 AND 254
     ),
     CONSTRAINT orders_have_a_contact CHECK (user_id IS NOT NULL OR email IS NOT NULL OR external_ref IS NOT NULL),
+    CONSTRAINT orders_id_positive CHECK (id > 0),
     CONSTRAINT orders_source_names_ref CHECK (
         (source IS NULL) = (external_ref IS NULL)
         AND length(source) BETWEEN 1 AND 64
@@ -94,7 +101,7 @@ CREATE INDEX orders_user_id_id_idx ON store.orders (user_id, id);
 
 COMMENT ON TABLE store.orders IS 'What was bought. The id is that of the cart it was, or drawn from the same sequence.';
 COMMENT ON COLUMN store.orders.id IS 'No foreign key: carts may be deleted, orders stay.';
-COMMENT ON COLUMN store.orders.public_id IS 'The cart''s: who ordered as a guest reads the order by it.';
+COMMENT ON COLUMN store.orders.public_id IS 'The cart''s: who ordered as a guest reads the order by it. A new one once its user is deleted.';
 COMMENT ON COLUMN store.orders.email IS 'Where the receipt went, canonical; a copy, so that it outlives the user.';
 COMMENT ON COLUMN store.orders.tax IS 'Contained in the total when prices_include_tax, added to it otherwise.';
 COMMENT ON COLUMN store.orders.source IS 'Which system an imported order comes from; external_ref is its name there.';
@@ -139,8 +146,6 @@ CREATE TABLE store.order_events (
     CONSTRAINT order_events_transition_fkey FOREIGN KEY (from_status, to_status)
         REFERENCES store.order_transitions (from_status, to_status)
 );
-
-CREATE INDEX order_events_transition_idx ON store.order_events (from_status, to_status);
 
 COMMENT ON TABLE store.order_events IS 'Every step of an order, append-only; the last one is its status.';
 COMMENT ON COLUMN store.order_events.from_status IS 'NULL: the first step, from a cart to an order.';

@@ -20,6 +20,7 @@ CREATE TABLE store.outbox (
     CONSTRAINT outbox_topic_length CHECK (length(topic) BETWEEN 1 AND 100)
 ) WITH (fillfactor = 80);
 
+CREATE INDEX outbox_acknowledged_at_idx ON store.outbox (acknowledged_at) WHERE acknowledged_at IS NOT NULL;
 CREATE INDEX outbox_txid_id_idx ON store.outbox (txid, id);
 CREATE INDEX outbox_unacknowledged_idx ON store.outbox (id) WHERE acknowledged_at IS NULL;
 

@@ -1,5 +1,7 @@
 -- Invoices from files: staging, and what a second import must find.
 -- depends: 0010_create_outbox
+-- store: allow: blocks-writes: foreign keys of new tables; there are no rows yet
+-- store: allow: locks-two-tables: the same
 
 -- What imports remember, so that a second one finds them: whose an order was in the system it comes from, and which of
 -- its lines were cancelled. Neither is part of the order itself.

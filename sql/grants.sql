@@ -87,7 +87,7 @@ GRANT
         id, public_id, user_id, email, status, currency, subtotal, discount, shipping, tax, total, prices_include_tax,
         ship_to, bill_to, source, external_ref, version, placed_at
     ),
-    UPDATE (status, version, updated_at)
+    UPDATE (public_id, user_id, status, version, updated_at)
 ON store.orders TO store_app;
 GRANT SELECT, INSERT ON store.order_items, store.order_events TO store_app;
 GRANT SELECT ON store.order_transitions TO store_app;
@@ -142,5 +142,12 @@ GRANT SELECT, INSERT ON store.imported_orders, store.imported_cancellations TO s
 GRANT SELECT ON store.imported_orders, store.imported_cancellations TO store_readonly;
 -- An order without a cart draws its id from where carts do.
 GRANT USAGE ON SEQUENCE store.carts_id_seq TO store_app;
+
+-- state of the migrations: `store migrate status` and `plan` for whoever only reads
+
+REVOKE ALL ON SCHEMA store_migrations FROM PUBLIC, store_app, store_readonly;
+REVOKE ALL ON ALL TABLES IN SCHEMA store_migrations FROM PUBLIC, store_app, store_readonly;
+GRANT USAGE ON SCHEMA store_migrations TO store_readonly;
+GRANT SELECT ON ALL TABLES IN SCHEMA store_migrations TO store_readonly;
 
 COMMIT;

@@ -18,8 +18,9 @@ import pytest
 from argon2 import PasswordHasher
 from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
-from store import ProductUpdate, Store, UserUpdate, _cursors, _passwords
+from store import NewProduct, NewUser, PostalAddress, ProductUpdate, Store, UserUpdate, _cursors, _passwords
 from store.errors import (
     DuplicateEmail,
     InvalidCredentials,
@@ -131,6 +132,8 @@ FIELDS: dict[str, dict[str, tuple[Any, ...]]] = {
     "users.update": USER_FIELDS | {"is_active": (True,), "password_hash": (HASH,)},
     "catalog.update": PRODUCT_FIELDS | {"currency": ("USD",), "inventory_count": (5,)},
 }
+UNKNOWN = "unknown"  # a field that does not exist: its name is the caller's text, and only the parameter is named
+KINDS: dict[str, type[BaseModel]] = {"user": NewUser, "addres": PostalAddress, "product": NewProduct}
 GOOD: dict[str, dict[str, Any]] = {
     "user": {"username": "new", "email": "new@example.org", "password_hash": HASH},
     "addres": {"name": "Ada", "line1": "1 Lovelace Street", "city": "London", "country": "GB"},
@@ -188,10 +191,14 @@ def hostile(name: str, parameter: str) -> Iterator[tuple[str, Any]]:
         for bad in values:
             if parameter == "update":
                 kind = UserUpdate if "user" in name else ProductUpdate
-                yield field, kind.model_construct({field}, **{field: bad})
+                yield field if field in kind.model_fields else UNKNOWN, kind.model_construct({field}, **{field: bad})
                 continue
-            given = GOOD[parameter.removesuffix("s")] | {field: bad}
-            yield field, [given] if parameter in {"users", "products"} else given
+            one = parameter.removesuffix("s")
+            given = GOOD[one] | {field: bad}
+            yield (
+                field if field in KINDS[one].model_fields else UNKNOWN,
+                [given] if parameter in {"users", "products"} else given,
+            )
     if parameter == "update":
         yield from (("update", bad) for bad in (None, {}, {"username": "x"}, "x", 1))
 
@@ -204,7 +211,8 @@ def fault(call: Callable[..., Any], name: str, parameter: str, field: str, bad: 
     try:
         call(**{parameter: bad})
     except InvalidInput as error:
-        return None if error.field == field else f"{shown}: names {error.field}"
+        expected = {parameter, f"{parameter}s"} if field == UNKNOWN else {field}
+        return None if error.field in expected else f"{shown}: names {error.field}"
     except InvalidCredentials:
         return None if name.endswith("authenticate") else f"{shown}: InvalidCredentials"
     except Exception as error:  # noqa: BLE001  # is the point

@@ -34,7 +34,7 @@ BUDGET: dict[str, tuple[int, int]] = {
     "users.create": ONE,
     "users.create_many": ONE,
     "users.deactivate": ONE,
-    "users.delete": ONE,
+    "users.delete": (6, 6),  # BEGIN, lock carts, detach orders, release holds, delete, COMMIT: each reads behind a lock
     "users.find_by_email": ONE,
     "users.find_by_username": ONE,
     "users.get": ONE,
@@ -46,7 +46,7 @@ BUDGET: dict[str, tuple[int, int]] = {
     "catalog.archive": ONE,
     "catalog.create": ONE,
     "catalog.create_many": ONE,
-    "catalog.delete": ONE,
+    "catalog.delete": (4, 4),  # BEGIN, lock the stock, delete, COMMIT: stock before product, as everybody locks
     "catalog.facets": ONE,
     "catalog.get": ONE,
     "catalog.get_by_sku": ONE,
@@ -55,12 +55,12 @@ BUDGET: dict[str, tuple[int, int]] = {
     "catalog.search": ONE,
     "catalog.update": ONE,
     "inventory.adjust": ONE,
-    "inventory.extend": ONE,
+    "inventory.extend": (4, 4),  # BEGIN, lock, extend, COMMIT: holds are changed behind the lock of their cart
     "inventory.get": ONE,
     "inventory.get_many": ONE,
     "inventory.history": ONE,
     "inventory.receive": ONE,
-    "inventory.release": ONE,
+    "inventory.release": (4, 4),  # as inventory.extend: in one statement, a hold made while it waits would stay
     "inventory.reserve": ONE,
     "inventory.set": ONE,
     "carts.add_item": ONE,
@@ -82,7 +82,7 @@ BUDGET: dict[str, tuple[int, int]] = {
     "orders.place": (4, 3),  # BEGIN, lock, place with COMMIT behind it: the lines must be read after the lock
     "orders.preview": ONE,
     "orders.refund": (5, 5),  # as orders.cancel
-    "orders.transition": (4, 4),  # BEGIN, step, read, COMMIT
+    "orders.transition": (5, 5),  # BEGIN, lock, step, read, COMMIT: as orders.cancel
     "payments.authorize": (4, 4),  # BEGIN, lock, write, COMMIT: an earlier answer must be looked for under the lock
     "payments.capture": (4, 4),
     "payments.refund": (4, 4),

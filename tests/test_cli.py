@@ -88,20 +88,20 @@ def test_migrate_goes_up_and_says_so_in_json(empty_dsn, tmp_path):
     up, again, status and down, as a deploy script reads them.
     """
     environment = {"DATABASE_URL": empty_dsn}
-    before = store("migrate", "status", cwd=tmp_path, **environment)
+    before = store("migrate", "status", "--check", cwd=tmp_path, **environment)
     first = store("migrate", "up", cwd=tmp_path, **environment)
     again = store("migrate", "up", cwd=tmp_path, **environment)
-    after = store("migrate", "status", cwd=tmp_path, **environment)
+    after = store("migrate", "status", "--check", cwd=tmp_path, **environment)
     refused = store("migrate", "down", cwd=tmp_path, **environment)
     down = store("migrate", "down", "--allow-down", cwd=tmp_path, **environment)
 
-    assert (3, len(MIGRATIONS)) == (before.returncode, json.loads(before.stdout)["pending"])
-    assert (0, {"command": "up", "applied": MIGRATIONS}) == (first.returncode, json.loads(first.stdout))
-    assert (0, {"command": "up", "applied": []}) == (again.returncode, json.loads(again.stdout))
-    assert (0, 0) == (after.returncode, json.loads(after.stdout)["pending"])
-    assert refused.returncode == 2
-    assert "--allow-down" in refused.stderr
-    assert (0, {"command": "down", "taken_back": MIGRATIONS[-1:]}) == (down.returncode, json.loads(down.stdout))
+    assert (3, MIGRATIONS) == (before.returncode, [each["id"] for each in json.loads(before.stdout)["pending"]])
+    assert (0, MIGRATIONS) == (first.returncode, [each["id"] for each in json.loads(first.stdout)["applied"]])
+    assert (0, []) == (again.returncode, json.loads(again.stdout)["applied"])
+    assert (0, []) == (after.returncode, json.loads(after.stdout)["pending"])
+    assert (9, "refused") == (refused.returncode, json.loads(refused.stdout)["outcome"])
+    assert "--allow-down" in json.loads(refused.stdout)["error"]["message"]
+    assert (0, MIGRATIONS[-1:]) == (down.returncode, [each["id"] for each in json.loads(down.stdout)["applied"]])
 
 
 def test_migrate_says_the_same_to_people(empty_dsn, tmp_path):
@@ -325,6 +325,6 @@ def test_ctrl_c_ends_quietly_and_leaves_nothing(empty_dsn, connect_admin, tmp_pa
         _, words = process.communicate(timeout=30)
         holder.rollback()
 
-    assert process.returncode == 130
+    assert process.returncode == 5
     assert "interrupted" in words
     assert "Traceback" not in words

@@ -29,6 +29,7 @@ WRITING = (
     "payments.void",
     "shopper.carts.merge",
     "shopper.orders.place",
+    "users.delete",
 )
 
 

@@ -20,9 +20,10 @@ from pydantic import SecretStr, ValidationError
 
 from store import NewProduct, NewUser, Queries, Settings, Store, UserUpdate
 from store._async.queries import queries as own_queries
-from store.errors import Conflict, InvalidCredentials, NotFound, RowMismatch, SettingsError, StoreError
+from store.errors import Conflict, InvalidCredentials, InvalidInput, NotFound, RowMismatch, SettingsError, StoreError
 from tests.databases import Connection
 from tests.samples import HASH, product, settings, user
+from tests.verbs import make_world
 
 CANARY = "canary7f3a"
 EMAIL = f"{CANARY}@example.org"
@@ -372,3 +373,35 @@ def test_row_mismatch_names_the_fault(shop: Store, leaky: Queries) -> None:
     with shop.session() as session, pytest.raises(RowMismatch, match="NewProduct: name: Field required"):
         leaky.leaky.unfit(session, secret="x")
     assert shop.catalog.create(product()).id
+
+
+def test_names_of_fields_and_wrong_secrets_are_not_quoted(dsn: str) -> None:
+    """
+    A field that does not exist is named by whoever calls, and a secret with one wrong letter is nearly one.
+    """
+    with Store.open(settings(dsn)) as shop:
+        for call in (
+            lambda: shop.users.create({"username": "ada", "email": "a@example.org", "password_hash": HASH, CANARY: 1}),  # type: ignore[arg-type]
+            lambda: shop.users.create({"x" * 5_000_000: 1} | {"username": "ada"}),  # type: ignore[arg-type]
+            lambda: shop.orders.place(1, ship_to={"name": "Ada", CANARY: "x"}),  # type: ignore[arg-type]
+            lambda: shop.guest("Ω0000000-0000-0000-0000-000000000000"),  # type: ignore[arg-type]
+            lambda: shop.carts.get_by_public_id("Ω0000000-0000-0000-0000-000000000000"),  # type: ignore[arg-type]
+        ):
+            with pytest.raises(InvalidInput) as caught:
+                call()
+
+            said = str(caught.value) + str(caught.value.field)
+            assert CANARY not in said
+            assert "Ω" not in said
+            assert len(said) < 200
+
+
+def test_references_and_keys_are_in_no_repr(dsn: str) -> None:
+    with Store.open(settings(dsn)) as shop:
+        paid = make_world(shop).paid
+        event = shop.payments.refund(paid.id, payment_no=1, idempotency_key=CANARY)
+
+        assert event.idempotency_key == CANARY
+        assert CANARY not in repr(event)
+        assert shop.orders.get(paid.id).payments[0].provider_ref == "paid-0"
+        assert "paid-0" not in repr(shop.orders.get(paid.id).payments)

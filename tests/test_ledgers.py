@@ -13,6 +13,8 @@ from psycopg.errors import CheckViolation, ForeignKeyViolation, InsufficientPriv
 
 from store import _files, migrate
 from tests.databases import Connection, TestServer, prepare_roles
+from tests.faults import faults
+from tests.waiting import beside
 
 PRODUCT = "INSERT INTO store.products (sku, name, price, currency) VALUES ('A-1', 'Lamp', 9.99, 'EUR') RETURNING id"
 ORDER = (
@@ -35,6 +37,15 @@ def test_an_order_adds_up_by_itself(connect_admin: Connection) -> None:
         connect_admin.execute(ORDER.format(10, 2, 9).encode())
     with pytest.raises(CheckViolation, match="orders_amounts_fit_currency"):
         connect_admin.execute(ORDER.format(10.005, 0, 10.005).encode())
+
+
+def test_an_order_is_bounded(connect_admin: Connection) -> None:
+    with pytest.raises(CheckViolation, match="orders_id_positive"):
+        connect_admin.execute(ORDER.format(10, 0, 10).replace("(1,", "(-5,").encode())
+    connect_admin.execute(ORDER.format(10, 0, 10).encode())
+    for column in ("ship_to", "bill_to"):
+        with pytest.raises(CheckViolation, match="orders_addresses_are_bounded"):
+            connect_admin.execute(f"UPDATE store.orders SET {column} = jsonb_build_object('a', repeat('x', 17000))".encode())
 
 
 def test_a_step_that_is_not_in_the_table_cannot_be_written(connect_admin: Connection) -> None:
@@ -71,30 +82,63 @@ def test_order_numbers_detect_what_people_mistype(connect_admin: Connection) -> 
             assert {f"{text[:-2]}-{text[-2:]}" for text in wrong} & numbers == set()
 
 
-def test_the_migration_opens_the_ledger(server: TestServer, empty_database: str, tmp_path: Path) -> None:
+@pytest.fixture
+def before_the_ledger(server: TestServer, empty_database: str, tmp_path: Path) -> Callable[[], Connection]:
     """
-    Stock from before the ledger is its first movement, so that the sums are right from the first row on.
+    A database as it was before there was a ledger: connects to it as who migrates.
     """
     prepare_roles(server, empty_database)
-    source = _files.folder("migrations")
-    for path in source.glob("000[1-5]*.sql"):
+    for path in _files.folder("migrations").glob("000[1-5]*.sql"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
 
     def connect() -> Connection:
         return psycopg.connect(server.dsn(empty_database, "store_migrator"), autocommit=True)
 
     migrate.up(connect, tmp_path)
-    with connect() as connection:
-        first = connection.execute(PRODUCT.encode()).fetchone()
-        second = connection.execute(PRODUCT.replace("A-1", "A-2").encode()).fetchone()
-        for row, on_hand in ((first, 7), (second, 0)):
-            assert row is not None
-            connection.execute("INSERT INTO store.inventory (product_id, on_hand) VALUES (%s, %s)", (row[0], on_hand))
-    migrate.up(connect, source)
-    with connect() as connection:
-        moved = connection.execute(
-            "SELECT product_id, kind, quantity, on_hand_after, reason FROM store.stock_movements"
-        ).fetchall()
+    return connect
 
-    assert first is not None
-    assert moved == [(first[0], "received", 7, 7, "opening balance")]
+
+def stocked(connection: Connection, sku: str, on_hand: int, reserved: int = 0) -> int:
+    row = connection.execute(PRODUCT.replace("A-1", sku).encode()).fetchone()
+    assert row is not None
+    connection.execute("INSERT INTO store.inventory VALUES (%s, %s, %s)", (row[0], on_hand, reserved))
+    return int(row[0])
+
+
+def test_the_migration_opens_the_ledger(before_the_ledger: Callable[[], Connection]) -> None:
+    """
+    Stock from before the ledger is its first movement, so that the sums are right from the first row on; what was reserved before
+    there were holds is free. No product is locked row by row.
+    """
+    with before_the_ledger() as connection:
+        first, _ = stocked(connection, "A-1", 7, 2), stocked(connection, "A-2", 0)
+        versions = connection.execute("SELECT id, xmin::text, xmax::text FROM store.products ORDER BY id").fetchall()
+    migrate.up(before_the_ledger, _files.folder("migrations"))
+    with before_the_ledger() as connection:
+        moved = connection.execute("SELECT product_id, kind, quantity, on_hand_after, reason FROM store.stock_movements")
+
+        assert moved.fetchall() == [(first, "received", 7, 7, "opening balance")]
+        assert connection.execute("SELECT on_hand, reserved FROM store.inventory ORDER BY 1").fetchall() == [(0, 0), (7, 0)]
+        assert connection.execute("SELECT id, xmin::text, xmax::text FROM store.products ORDER BY id").fetchall() == versions
+        assert faults(connection) == {}
+
+
+def test_the_migration_waits_for_changes_of_stock(
+    server: TestServer, empty_database: str, before_the_ledger: Callable[[], Connection]
+) -> None:
+    """
+    Stock that somebody is changing when the migration begins is in the ledger as they leave it.
+    """
+    with server.connect(empty_database) as admin, before_the_ledger() as selling:
+        lamp = stocked(selling, "A-1", 7)
+        selling.execute("BEGIN; UPDATE store.inventory SET on_hand = 4")
+        (applied,) = beside(
+            admin,
+            lambda: migrate.up(before_the_ledger, _files.folder("migrations")),
+            lambda: selling.execute("COMMIT"),
+        )
+
+        assert applied[0] == "0006_create_stock_ledger"
+        moved = admin.execute("SELECT product_id, quantity, on_hand_after FROM store.stock_movements").fetchall()
+        assert moved == [(lamp, 4, 4)]
+        assert faults(admin) == {}

@@ -158,7 +158,7 @@ def test_a_stray_file_is_refused(connect: Connect, folder: Folder) -> None:
     ],
 )
 def test_transaction_control_is_refused(connect: Connect, folder: Folder, text: str) -> None:
-    with pytest.raises(MigrationError, match=r"0001_x.sql: the runner begins and ends the transaction"):
+    with pytest.raises(MigrationError, match=r"0001_x.sql:\d: the runner begins and ends the transaction"):
         migrate.up(connect, folder(_0001=text))
 
     assert schemas(connect) == []
@@ -376,8 +376,8 @@ def test_waiting_ends(connect: Connect, folder: Folder) -> None:
         holder = connection.execute(
             "SELECT pid FROM pg_catalog.pg_stat_activity WHERE query LIKE 'CREATE SCHEMA t0001%'"
         ).fetchone()
-    with pytest.raises(MigrationError, match=rf"another runner is at work \(server process {holder[0]}\)"):
-        migrate.up(connect, place, lock_wait=0.3)
+    with pytest.raises(MigrationError, match=rf"another runner is at work \(server process {holder[0]}, user"):
+        migrate.up(connect, place, options=migrate.Options(lock_wait=0.3))
     first.join(30)
 
 
@@ -419,7 +419,7 @@ def test_killed_runner_leaves_no_lock(connect: Connect, folder: Folder, empty_ds
 
     folder(_0002="CREATE SCHEMA t0002;")
 
-    assert migrate.up(connect, place, lock_wait=20) == ["0002_x"]
+    assert migrate.up(connect, place, options=migrate.Options(lock_wait=20)) == ["0002_x"]
     assert schemas(connect) == ["t0001", "t0002"]
 
 

@@ -19,36 +19,13 @@ from store import Store
 from tests.databases import Connection
 from tests.faults import faults
 from tests.samples import product, settings
+from tests.waiting import beside
 
 
 @pytest.fixture
 def shop(dsn: str) -> Iterator[Store]:
     with Store.open(settings(dsn, lock_timeout_ms=10_000)) as opened:
         yield opened
-
-
-def beside(connect_admin: Connection, call: Callable[[], Any], then: Callable[[], Any]) -> list[Any]:
-    """
-    Start a call, wait until it waits for a lock, do something else, and return what the call returned or raised.
-    """
-    found: list[Any] = []
-
-    def run() -> None:
-        try:
-            found.append(call())
-        except Exception as error:  # noqa: BLE001  # is the answer
-            found.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    for _ in range(500):
-        if connect_admin.execute(waiting.encode()).fetchone() != (0,):
-            break
-        time.sleep(0.01)
-    then()
-    thread.join(timeout=10)
-    return found
 
 
 NAIVE_PLACE = """

@@ -113,6 +113,26 @@ def test_one_cart_reserving_twice_at_once(dsn: str, connect_admin: Connection) -
         assert faults(connect_admin) == {}
 
 
+def test_one_cart_reserving_releasing_and_changing_at_once(dsn: str, connect_admin: Connection) -> None:
+    """
+    Four at once on one cart, again and again: each waits for its turn, and none is refused for having lost the race.
+    """
+    with open_shop(dsn) as shop:
+        lamp, other = shop.catalog.create_many([product("A", on_hand=100), product("B", on_hand=100)])
+        (cart,) = carts_with(shop, 1, lamp)
+        calls: list[Callable[[], Any]] = [
+            partial(shop.inventory.reserve, cart),
+            partial(shop.inventory.reserve, cart, lines=[(lamp.id, 2), (other.id, 1)]),
+            partial(shop.inventory.extend, cart),
+            partial(shop.carts.set_quantity, cart, product_id=lamp.id, quantity=3),
+            partial(shop.inventory.release, cart),
+            partial(shop.inventory.reserve, cart, lines=[(lamp.id, 4)]),
+        ]
+        for _ in range(10):
+            assert at_once(calls) == {"done": len(calls)}
+        assert faults(connect_admin) == {}
+
+
 def test_reserve_beside_release_expiry_and_deliveries(dsn: str, connect_admin: Connection) -> None:
     """
     Holds come, go and expire while stock is delivered, counted and broken: no false refusal by the table, and no drift.
@@ -139,7 +159,7 @@ def test_reserve_beside_release_expiry_and_deliveries(dsn: str, connect_admin: C
 
 def test_deleting_users_beside_their_holds(dsn: str, connect_admin: Connection) -> None:
     """
-    A user is deleted while their cart takes a hold: either nothing of both is left, or the deletion is refused and works later.
+    A user is deleted while their cart takes a hold: nothing of both is left.
     """
     with open_shop(dsn) as shop:
         lamp = shop.catalog.create(product(on_hand=50))
@@ -151,8 +171,34 @@ def test_deleting_users_beside_their_holds(dsn: str, connect_admin: Connection) 
                 + [lambda cart=cart, n=n: shop.inventory.reserve(cart.id, lines=[(lamp.id, n)]) for n in (1, 2)]
             )
 
-            assert set(outcome) <= {"done", "NotFound", "Conflict"}
+            assert set(outcome) <= {"done", "NotFound"}
             assert faults(connect_admin) == {}
+
+
+@pytest.mark.parametrize("rounds", [pytest.param(6, id="short"), pytest.param(60, id="long", marks=pytest.mark.long)])
+def test_deleting_users_beside_all_they_do(dsn: str, connect_admin: Connection, rounds: int) -> None:
+    """
+    A user is deleted while they reserve, release, order and cancel: nobody waits for each other in a circle.
+    """
+    with open_shop(dsn) as shop:
+        lamps = shop.catalog.create_many(product(f"S{n}", on_hand=1000) for n in range(3))
+        for number in range(rounds):
+            ada = shop.users.create(user(f"ada{number}"))
+            placed = []
+            for lamp in lamps:
+                cart = shop.carts.get_or_create(user_id=ada.id)
+                shop.carts.add_item(cart.id, product_id=lamp.id)
+                placed.append(shop.orders.place(cart.id).id)
+            cart = shop.carts.get_or_create(user_id=ada.id)
+            for lamp in lamps:
+                shop.carts.add_item(cart.id, product_id=lamp.id)
+            calls: list[Callable[[], Any]] = [partial(shop.users.delete, ada.id), partial(shop.orders.place, cart.id)]
+            calls += [partial(shop.orders.cancel, order) for order in placed]
+            calls += [partial(shop.inventory.reserve, cart.id), partial(shop.inventory.release, cart.id)]
+            random.Random(number).shuffle(calls)
+
+            assert set(at_once(calls)) <= {"done", "NotFound", "CartClosed"}
+        assert faults(connect_admin) == {}
 
 
 async def gathered(calls: list[Awaitable[Any]]) -> Counter[str]:

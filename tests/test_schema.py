@@ -57,6 +57,7 @@ def test_schema_files_equal_migrations(owner: Callable[[], Connection], server: 
     """
     with owner() as connection:
         execute_schema(connection)
+        connection.execute("CREATE SCHEMA store_migrations")  # the runner's, which the grants close
         connection.execute((_files.folder("sql") / "grants.sql").read_bytes())
         read = catalog.lines(connection)
     with server.connect(database) as connection:
@@ -168,6 +169,11 @@ def test_every_table_is_commented(connect_admin: Connection) -> None:
     )
 
 
+# Keys without an index of their own: nobody changes or deletes what they point at, so nobody looks back from there.
+NEVER_CHANGED = {
+    "order_events_transition_fkey": "eight rows that come with the schema",
+    "payment_events_payment_fkey": "payments are never deleted; the primary key finds those of an order",
+}
 UNINDEXED = """
     SELECT n.conname FROM pg_catalog.pg_constraint AS n
     WHERE n.connamespace = 'store'::regnamespace AND n.contype = 'f' AND NOT EXISTS (
@@ -179,11 +185,11 @@ UNINDEXED = """
 
 
 def test_every_foreign_key_is_indexed(connect_admin: Connection) -> None:
-    assert rows(connect_admin, UNINDEXED) == []
+    assert set(rows(connect_admin, UNINDEXED)) == set(NEVER_CHANGED)
 
     connect_admin.execute("DROP INDEX store.carts_user_id_idx")
 
-    assert rows(connect_admin, UNINDEXED) == ["carts_user_id_fkey"]
+    assert set(rows(connect_admin, UNINDEXED)) == {"carts_user_id_fkey", *NEVER_CHANGED}
 
 
 def test_every_timestamp_is_bounded(connect_admin: Connection) -> None:

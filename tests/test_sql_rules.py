@@ -58,12 +58,15 @@ UNSCOPED = {
     "sweep.sweep_holds": "an administrator's command",
     "users.create_users": "nobody owns a user who does not exist yet",
     "users.delete_user": "back office: no verb of a shopper",
+    "users.detach_user_orders": "back office: no verb of a shopper",
     "users.find_user_by_email": "back office: no verb of a shopper",
     "users.find_user_by_username": "back office: no verb of a shopper",
     "users.get_credentials": "before a login nobody is known",
     "users.get_users": "back office: no verb of a shopper",
     "users.rehash_password": "runs behind the right password of this very user",
     "users.list_users": "back office: no verb of a shopper",
+    "users.lock_user_carts": "back office: no verb of a shopper",
+    "users.release_user_holds": "back office: no verb of a shopper",
 }
 OWNED = re.compile(
     r"store\.(users|carts|cart_items|credentials|addresses|reservations|orders|order_items|order_events|payments|payment_events)\b"

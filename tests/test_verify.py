@@ -34,6 +34,41 @@ BREAKS = {
     "c12_no_money_out_of_range": "ALTER TABLE store.orders DROP CONSTRAINT orders_have_a_contact; UPDATE store.orders SET email = NULL",
 }
 
+LATE_CAPTURE = """
+UPDATE store.payments SET refunded = 4;
+UPDATE store.payment_events SET amount = 4, captured = 4 WHERE seq = 2;
+INSERT INTO store.payment_events VALUES (1, 3, 1, 'refund', 4, 5, 4, 4, 'r'), (1, 4, 1, 'capture', 1, 5, 5, 4, 'late');
+"""
+
+OTHER_PRODUCT = """
+INSERT INTO store.products (sku, name, price, currency) VALUES ('B', 'B', 1, 'EUR');
+INSERT INTO store.inventory (product_id, on_hand) VALUES (2, 0);
+UPDATE store.order_items SET product_id = 2;
+"""
+
+# Further ways to break an invariant: its name, and what does it.
+MORE_BREAKS = [
+    (
+        "c01_stock_is_the_sum_of_its_movements",
+        "UPDATE store.stock_movements SET on_hand_after = on_hand_after + 1 WHERE kind = 'received'",
+    ),
+    ("c01_stock_is_the_sum_of_its_movements", "UPDATE store.stock_movements SET order_id = 99 WHERE kind = 'sold'"),
+    ("c01_stock_is_the_sum_of_its_movements", "DELETE FROM store.inventory"),
+    ("c03_totals_are_the_sum_of_lines", "UPDATE store.order_items SET tax = 1"),
+    ("c04_every_order_has_lines", OTHER_PRODUCT),
+    (
+        "c08_ordered_carts_and_orders_belong_together",
+        "UPDATE store.carts SET status = 'abandoned'; INSERT INTO store.reservations VALUES (1, 1, 1, now())",
+    ),
+    ("c05_money_is_within_bounds", LATE_CAPTURE),
+    ("c05_money_is_within_bounds", "UPDATE store.payment_events SET seq = 4 WHERE seq = 2"),
+    ("c05_money_is_within_bounds", "UPDATE store.payment_events SET captured = 1 WHERE seq = 1"),
+    (
+        "c10_every_step_is_told_once",
+        """INSERT INTO store.outbox (key, topic, payload) VALUES (1, 'order.paid', '{"seq": "x"}')""",
+    ),
+]
+
 
 @pytest.fixture
 def shop(dsn: str) -> Iterator[Store]:
@@ -67,6 +102,14 @@ def test_each_invariant_sees_its_break(shop: Store, connect_admin: Connection, n
     assert [c.faults for c in verify(shop)] == [()] * len(BREAKS)
 
 
+@pytest.mark.parametrize(("name", "broken"), MORE_BREAKS)
+def test_each_invariant_sees_more_breaks(shop: Store, connect_admin: Connection, name: str, broken: str) -> None:
+    order_of(shop)
+    connect_admin.execute(broken.encode())
+
+    assert name in faults(connect_admin)
+
+
 def command(dsn: str, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "store", *arguments],
@@ -92,6 +135,20 @@ def test_the_command_exits_8_and_names_what_is_broken(shop: Store, dsn: str, con
         "c02_reserved_is_the_sum_of_holds": [{"subject": order.lines[0].product_id, "fault": "on hand 8, reserved 1, held 0"}]
     }
     assert "BROKEN" in shown.stdout
+
+
+def test_a_check_that_fails_does_not_stop_the_others(shop: Store, dsn: str, connect_admin: Connection, tmp_path: Path) -> None:
+    order_of(shop)
+    connect_admin.execute("UPDATE store.inventory SET reserved = 1; REVOKE SELECT ON store.payment_events FROM store_app")
+    broken = command(dsn, tmp_path, "verify", "--json")
+    shown = command(dsn, tmp_path, "verify", "--no-json")
+    rows = {row["name"]: row for row in json.loads(broken.stdout)["invariants"]}
+
+    assert (broken.returncode, shown.returncode) == (8, 8)
+    assert list(rows) == list(BREAKS)
+    assert {name for name, row in rows.items() if row["failure"]} == {"c05_money_is_within_bounds"}
+    assert {name for name, row in rows.items() if row["faults"]} == {"c02_reserved_is_the_sum_of_holds"}
+    assert "NOT RUN" in shown.stdout
 
 
 def test_sweep_takes_what_is_over_and_nothing_else(shop: Store, dsn: str, connect_admin: Connection, tmp_path: Path) -> None:

@@ -5,7 +5,8 @@
 -- coupons (c6) and a history of prices (c11).
 
 -- name: c01_stock_is_the_sum_of_its_movements()
--- What is on hand is what came less what went, and the last movement says so too.
+-- What is on hand is what came less what went, every movement says what it left, and none is of a product without stock or an
+-- order that does not exist.
 SELECT
     i.product_id AS subject,
     format('on hand %s, movements %s, last movement %s', i.on_hand, m.moved, m.last_after) AS fault
@@ -19,7 +20,34 @@ CROSS JOIN LATERAL (
 ) AS m
 WHERE
     i.on_hand <> m.moved
-    OR i.on_hand <> m.last_after;
+    OR i.on_hand <> m.last_after
+UNION ALL
+SELECT
+    w.product_id AS subject,
+    format('movement %s leaves %s, after %s and %s', w.id, w.on_hand_after, w.before, w.quantity) AS fault
+FROM (
+    SELECT
+        s.product_id,
+        s.id,
+        s.quantity,
+        s.on_hand_after,
+        coalesce(lag(s.on_hand_after) OVER (PARTITION BY s.product_id ORDER BY s.id ASC), 0) AS before
+    FROM store.stock_movements AS s
+) AS w
+WHERE w.on_hand_after <> w.before + w.quantity
+UNION ALL
+SELECT
+    s.product_id AS subject,
+    format('movement %s: %s, order %s', s.id, s.kind, s.order_id) AS fault
+FROM store.stock_movements AS s
+LEFT JOIN store.inventory AS i
+    ON i.product_id = s.product_id
+LEFT JOIN store.orders AS o
+    ON o.id = s.order_id
+WHERE
+    i.product_id IS NULL
+    OR (s.order_id IS NOT NULL AND o.id IS NULL)
+    OR (s.kind = 'sold' AND s.order_id IS NULL);
 
 -- name: c02_reserved_is_the_sum_of_holds()
 -- The counter is what all holds add up to, expired or not, and within what is on hand.
@@ -51,17 +79,20 @@ FROM store.orders AS o
 CROSS JOIN LATERAL (
     SELECT
         coalesce(sum(oi.total), 0) AS total,
+        coalesce(sum(oi.tax), 0) AS tax,
         coalesce(bool_and(oi.total = store.line_total(oi.quantity, oi.unit_price, oi.discount, o.currency)), true) AS is_exact
     FROM store.order_items AS oi
     WHERE oi.order_id = o.id
 ) AS l
 WHERE
     o.subtotal <> l.total
+    OR o.tax <> l.tax
     OR NOT l.is_exact
     OR o.total <> o.subtotal - o.discount + o.shipping + CASE WHEN o.prices_include_tax THEN 0 ELSE o.tax END;
 
 -- name: c04_every_order_has_lines()
--- An order has at least one line, numbered from 1 without a gap, and what it sold left the stock once.
+-- An order has at least one line, numbered from 1 without a gap, and what it sold of each product left the
+-- stock once.
 WITH m AS (
     SELECT
         s.order_id,
@@ -70,6 +101,26 @@ WITH m AS (
     FROM store.stock_movements AS s
     WHERE s.order_id IS NOT NULL
     GROUP BY s.order_id
+),
+
+line AS (
+    SELECT
+        n.order_id,
+        n.product_id,
+        sum(n.quantity) AS units
+    FROM store.order_items AS n
+    GROUP BY n.order_id, n.product_id
+),
+
+moved AS (
+    SELECT
+        t.order_id,
+        t.product_id,
+        coalesce(-sum(t.quantity) FILTER (WHERE t.kind = 'sold'), 0) AS units,
+        coalesce(sum(t.quantity) FILTER (WHERE t.kind = 'returned'), 0) AS returned
+    FROM store.stock_movements AS t
+    WHERE t.order_id IS NOT NULL
+    GROUP BY t.order_id, t.product_id
 )
 
 SELECT
@@ -93,10 +144,56 @@ WHERE
     OR NOT l.is_positive
     OR coalesce(m.units, 0) <> l.units
     OR m.returned > l.units
-    OR (o.status = 'cancelled' AND m.returned <> l.units);
+    OR (o.status = 'cancelled' AND m.returned <> l.units)
+UNION ALL
+SELECT
+    coalesce(oi.order_id, v.order_id) AS subject,
+    format('product %s: %s units sold, %s moved', coalesce(oi.product_id, v.product_id), oi.units, v.units) AS fault
+FROM line AS oi
+FULL JOIN moved AS v
+    ON
+        v.order_id = oi.order_id
+        AND v.product_id = oi.product_id
+WHERE
+    oi.units IS DISTINCT FROM v.units
+    OR v.returned > v.units;
 
 -- name: c05_money_is_within_bounds()
--- Amounts of payments are the sums of their events, and the status of an order fits them.
+-- Amounts of payments are the sums of their events, which run within bounds; the status of an order fits them, and nothing was
+-- authorized or captured after money was paid back.
+WITH step AS (
+    SELECT
+        v.order_id,
+        v.seq,
+        v.payment_no,
+        v.authorized,
+        v.captured,
+        v.refunded,
+        v.kind IN ('authorize', 'capture') AND coalesce(bool_or(v.kind = 'refund') OVER before, false) AS is_late,
+        v.seq = row_number() OVER (PARTITION BY v.order_id ORDER BY v.seq ASC) AS is_next,
+        sum(CASE v.kind WHEN 'authorize' THEN v.amount WHEN 'void' THEN -v.amount ELSE 0 END) OVER until AS sum_authorized,
+        sum(CASE v.kind WHEN 'capture' THEN v.amount ELSE 0 END) OVER until AS sum_captured,
+        sum(CASE v.kind WHEN 'refund' THEN v.amount ELSE 0 END) OVER until AS sum_refunded
+    FROM store.payment_events AS v
+    WINDOW
+        before AS (PARTITION BY v.order_id ORDER BY v.seq ASC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
+        until AS (PARTITION BY v.order_id, v.payment_no ORDER BY v.seq ASC)
+),
+
+chain AS (
+    SELECT
+        s.order_id,
+        bool_and(
+            NOT s.is_late
+            AND s.is_next
+            AND (s.authorized, s.captured, s.refunded) = (s.sum_authorized, s.sum_captured, s.sum_refunded)
+            AND s.sum_refunded <= s.sum_captured
+            AND s.sum_captured <= s.sum_authorized
+        ) AS is_sound
+    FROM step AS s
+    GROUP BY s.order_id
+)
+
 SELECT
     o.id AS subject,
     format(
@@ -130,8 +227,11 @@ CROSS JOIN LATERAL (
     ) AS e
     WHERE y.order_id = o.id
 ) AS p
+LEFT JOIN chain
+    ON chain.order_id = o.id
 WHERE
     NOT p.is_sound
+    OR NOT chain.is_sound
     OR p.authorized > o.total
     OR (o.status IN ('paid', 'shipped', 'delivered') AND p.captured <> o.total)
     OR (o.status IN ('refunded', 'cancelled') AND (p.refunded <> p.captured OR p.authorized <> p.captured))
@@ -192,7 +292,7 @@ SELECT
 FROM store.reservations AS r
 INNER JOIN store.carts AS c
     ON c.id = r.cart_id
-WHERE c.status IN ('ordered', 'merged');
+WHERE c.status <> 'open';
 
 -- name: c09_the_last_event_is_the_status()
 -- The steps of an order are numbered from 1 without a gap, each begins where the one before ended, and the last is the status.
@@ -230,14 +330,21 @@ WHERE
 
 -- name: c10_every_step_is_told_once()
 -- The outbox tells of each step at most once, and of each that it still could have kept.
-WITH x AS (
+WITH t AS (
     SELECT
         b.key,
-        (b.payload ->> 'seq')::integer AS seq,
-        count(*) AS told
+        CASE WHEN jsonb_typeof(b.payload -> 'seq') = 'number' THEN (b.payload ->> 'seq')::numeric END AS seq
     FROM store.outbox AS b
     WHERE b.topic LIKE 'order.%'
-    GROUP BY b.key, (b.payload ->> 'seq')::integer
+),
+
+x AS (
+    SELECT
+        t.key,
+        t.seq,
+        count(*) AS told
+    FROM t
+    GROUP BY t.key, t.seq
 )
 
 SELECT

@@ -106,7 +106,8 @@ RETURNING
     0::numeric AS subtotal,
     c.created_at,
     c.updated_at,
-    c.expires_at;
+    c.expires_at,
+    false AS is_expired;
 
 -- name: get_cart_by_public_id(public_id, scope, scope_user_id, scope_public_id)^
 -- Return a cart with its lines at current prices and its subtotal.
@@ -122,7 +123,8 @@ SELECT
     l.subtotal,
     c.created_at,
     c.updated_at,
-    c.expires_at
+    c.expires_at,
+    c.expires_at <= now() AS is_expired
 FROM store.carts AS c
 CROSS JOIN LATERAL (
     SELECT
@@ -175,7 +177,8 @@ SELECT
     l.subtotal,
     c.created_at,
     c.updated_at,
-    c.expires_at
+    c.expires_at,
+    c.expires_at <= now() AS is_expired
 FROM store.carts AS c
 CROSS JOIN LATERAL (
     SELECT

@@ -86,7 +86,8 @@ ORDER BY g.position ASC;
 
 -- name: delete_product(product_id)!
 -- Delete a product that never had stock, its inventory and the lines of carts that hold it.
--- Locks: the product, then by cascade its inventory and the lines of carts that hold it.
+-- Locks: the product, then by cascade the lines of carts that hold it; its inventory lock_product_stock has locked in a statement
+-- before, as everybody does who changes stock.
 DELETE FROM store.products AS p
 WHERE p.id = :product_id::bigint;
 
@@ -405,6 +406,20 @@ ORDER BY
     /*: cheapest */ b.price ASC, b.id ASC
     /*| dearest b.price DESC, b.id DESC */
 LIMIT least(:page_size::bigint, 200) + 1;
+
+-- name: lock_product_stock(product_id)^
+-- Lock the stock of a product that is to be deleted.
+-- row: Inventory
+-- rows: at most one (inventory_pkey)
+-- Locks: the inventory row FOR UPDATE.
+SELECT
+    i.product_id,
+    i.on_hand,
+    i.reserved,
+    i.on_hand - i.reserved AS available
+FROM store.inventory AS i
+WHERE i.product_id = :product_id::bigint
+FOR UPDATE OF i;
 
 -- name: search_products(text, price_from, price_to, min_available, active, page_size)
 -- Return the products that match the words best, at most 200; the words are read as a web search is. Of more than 10,000

@@ -71,14 +71,24 @@ SELECT
 FROM changed AS c;
 
 -- name: extend_holds(cart_id, seconds)
--- Let what a cart still holds expire later, never earlier; a hold that somebody has taken back is not in the answer.
+-- Let what a locked cart still holds expire later, never earlier; a hold that somebody has taken back is not in the answer.
 -- row: Hold
--- Locks: the holds, ascending product_id.
-WITH held AS (
+-- Locks: store.inventory, ascending product_id, then the holds, of a cart that lock_cart has locked in a statement before.
+WITH locked AS (
+    SELECT i.product_id
+    FROM store.inventory AS i
+    WHERE i.product_id IN (SELECT r.product_id FROM store.reservations AS r WHERE r.cart_id = :cart_id::bigint)
+    ORDER BY i.product_id ASC
+    FOR NO KEY UPDATE OF i
+),
+
+held AS (
     SELECT
         r.cart_id,
         r.product_id
-    FROM store.reservations AS r
+    FROM locked AS l
+    INNER JOIN store.reservations AS r
+        ON r.product_id = l.product_id
     WHERE r.cart_id = :cart_id::bigint
     ORDER BY r.product_id ASC
     FOR NO KEY UPDATE OF r
@@ -138,28 +148,18 @@ ORDER BY m.id DESC
 LIMIT least(:page_size::bigint, 200) + 1;
 
 -- name: release_holds(cart_id)^
--- Give back all that a cart holds, and say of how many products that was; no row: no such cart.
+-- Give back all that a locked cart holds, and say of how many products that was.
 -- row: Released
--- Locks: the cart FOR NO KEY UPDATE, store.inventory, ascending product_id, then the holds.
-WITH cart AS (
-    SELECT c.id
-    FROM store.carts AS c
-    WHERE c.id = :cart_id::bigint
-    FOR NO KEY UPDATE OF c
-),
-
-locked AS (
+-- rows: one (an aggregate)
+-- Locks: store.inventory, ascending product_id, then the holds, of a cart that lock_cart has locked in a statement before: this one
+-- then sees every hold committed until now.
+WITH locked AS (
     SELECT
         i.product_id,
         i.on_hand,
         i.reserved
     FROM store.inventory AS i
-    WHERE i.product_id IN (
-        SELECT r.product_id
-        FROM cart
-        INNER JOIN store.reservations AS r
-            ON r.cart_id = cart.id
-    )
+    WHERE i.product_id IN (SELECT r.product_id FROM store.reservations AS r WHERE r.cart_id = :cart_id::bigint)
     ORDER BY i.product_id ASC
     FOR NO KEY UPDATE OF i
 ),
@@ -196,13 +196,13 @@ returned AS (
     WHERE i.product_id = l.product_id
 )
 
-SELECT (SELECT count(*) FROM held) AS released
-FROM cart;
+SELECT count(*) AS released
+FROM held;
 
 -- name: reserve_stock(cart_id, of_cart, product_ids, quantities, seconds)
 -- Hold units for an open cart, all or nothing, in the place of what it holds of these products; the lines of the cart when
 -- of_cart is true. Expired holds of others are taken back on the way. No row: no such cart. A row without expires_at is a verdict:
--- nothing was written, because the cart is closed, a product is gone or archived, or less is available than wanted; or because the
+-- nothing was written, because the cart is closed or expired, a product is gone or archived, or less is available than wanted; or because the
 -- cart changed while the statement waited for it (is_stale), so that its lines and holds were read as they no longer are.
 -- row: HoldVerdict
 -- Locks: the cart FOR NO KEY UPDATE, store.inventory, ascending product_id, then the holds.
@@ -210,6 +210,7 @@ WITH cart AS (
     SELECT
         c.id,
         c.status,
+        c.expires_at <= now() AS is_expired,
         c.xmin AS row_version
     FROM store.carts AS c
     WHERE c.id = :cart_id::bigint
@@ -227,7 +228,7 @@ seen AS (
 fresh AS (
     SELECT
         cart.id,
-        cart.status
+        cart.status = 'open' AND NOT cart.is_expired AS is_open
     FROM cart
     INNER JOIN seen
         ON seen.row_version = cart.row_version
@@ -262,7 +263,7 @@ locked AS (
     FROM store.inventory AS i
     WHERE
         i.product_id IN (SELECT w.product_id FROM wanted AS w)
-        AND EXISTS (SELECT FROM fresh WHERE fresh.status = 'open')
+        AND EXISTS (SELECT FROM fresh WHERE fresh.is_open)
     ORDER BY i.product_id ASC
     FOR NO KEY UPDATE OF i
 ),
@@ -312,7 +313,7 @@ granted AS (
     SELECT fresh.id
     FROM fresh
     WHERE
-        fresh.status = 'open'
+        fresh.is_open
         AND EXISTS (SELECT FROM judged)
         AND NOT EXISTS (SELECT FROM judged AS j WHERE j.wanted > j.available OR NOT j.is_active)
 ),
@@ -365,6 +366,7 @@ held AS (
 SELECT
     cart.id AS cart_id,
     cart.status AS cart_status,
+    cart.is_expired,
     NOT EXISTS (SELECT FROM fresh) AS is_stale,
     j.product_id,
     j.wanted,

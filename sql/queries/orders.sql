@@ -77,7 +77,7 @@ told_payments AS (
         f.authorized,
         f.captured,
         f.captured,
-        format('orders.refund:%s', f.payment_no) AS idempotency_key,
+        format('store:orders.refund:%s', f.payment_no) AS idempotency_key,
         :actor::text AS actor
     FROM refunded AS f
     INNER JOIN money AS m
@@ -355,20 +355,26 @@ WHERE o.id = :order_id::bigint
 FOR NO KEY UPDATE OF o;
 
 -- name: move_order(order_id, to_status, expected_version, actor, reason)^
--- Take an order one legal step on; nothing is written when the step is not legal or the order not at the expected version.
+-- Take a locked order one legal step on; nothing is written when the step is not legal, the order not at the expected version, or
+-- all that was paid for it was paid back.
 -- row: StepVerdict
 -- null: expected_version, actor, reason
--- Locks: the order FOR NO KEY UPDATE.
+-- Locks: the order, which lock_order has locked in a statement before: so its payments are those of now.
 WITH o AS (
     SELECT
         r.id,
         r.status,
         r.version,
         r.total,
-        r.currency
+        r.currency,
+        r.total > 0 AND p.held = 0 AS is_settled
     FROM store.orders AS r
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(y.captured - y.refunded), 0) AS held
+        FROM store.payments AS y
+        WHERE y.order_id = r.id
+    ) AS p
     WHERE r.id = :order_id::bigint
-    FOR NO KEY UPDATE OF r
 ),
 
 granted AS (
@@ -384,6 +390,7 @@ granted AS (
     WHERE
         t.to_status = :to_status::text
         AND o.version = coalesce(:expected_version::bigint, o.version)
+        AND NOT o.is_settled
 ),
 
 moved AS (
@@ -428,7 +435,7 @@ SELECT
     o.status AS from_status,
     o.version,
     (SELECT count(*) FROM granted) = 1 AS is_done,
-    true AS is_settled,
+    o.is_settled,
     (
         SELECT coalesce(array_agg(t.to_status ORDER BY t.to_status ASC), '{}')
         FROM store.order_transitions AS t
@@ -439,7 +446,8 @@ FROM o;
 -- name: place_order(cart_id, expected_total, email, ship_to, bill_to, actor)^
 -- Make an order of a cart that this transaction has locked: take the stock, use up its holds, freeze the lines, write the first
 -- event and tell of it. A row without placed is a verdict, and nothing was written: no lines, a product that is not for sale or in
--- another currency, less stock than wanted, another total than expected, or nobody to write to.
+-- another currency, less stock than wanted, another total than expected, or nobody to write to. Prices and is_active are read as
+-- they are when it begins: what is committed while it waits for stock counts for the next order.
 -- row: PlaceVerdict
 -- null: expected_total, email, ship_to, bill_to, actor
 -- Locks: store.inventory, ascending product_id, then the holds.

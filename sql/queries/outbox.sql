@@ -1,7 +1,9 @@
 -- Events for other systems. Consumers either compete (claim, acknowledge: each event
 -- goes to one of them, again when it does not acknowledge in time), or read in order
 -- (read_events: up to the oldest transaction that still runs, so that none that
--- commits late is passed over).
+-- commits late is passed over). A transaction left open in any database of the cluster
+-- holds the reader back; and a position (txid, id) means something in this cluster only,
+-- so that it does not survive a dump and restore into another one.
 
 -- name: acknowledge_events(ids)!
 -- Mark events as dealt with; once is enough.

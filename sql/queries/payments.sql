@@ -1,10 +1,13 @@
 -- Money. A provider is asked by the application, and what it answered is written
 -- here. Every statement runs under the lock of the order, taken by a statement of
 -- its own before: so the first answer to a key is always seen by the second call,
--- and the sums of the order are those that count.
+-- and the sums of the order are those that count. Once
+-- money was paid back for an order that is still to be paid, nothing more is
+-- authorized or captured for it: its captures would add up to a total nobody holds.
 
 -- name: authorize_payment(order_id, provider, provider_ref, amount, idempotency_key, actor)^
--- Write down that an amount was authorized; nothing is written when the key was used, the order is past paying, or it is too much.
+-- Write down that an amount was authorized; nothing is written when the key was used, the order is past paying, money was
+-- paid back for it, or it is too much.
 -- row: PaymentVerdict
 -- rows: at most one (of the order: what an earlier call wrote, or what this one writes)
 -- null: actor
@@ -14,7 +17,8 @@ WITH o AS (
         r.id,
         r.status,
         r.currency,
-        r.total - coalesce((SELECT sum(p.authorized) FROM store.payments AS p WHERE p.order_id = r.id), 0) AS due
+        r.total - coalesce((SELECT sum(p.authorized) FROM store.payments AS p WHERE p.order_id = r.id), 0) AS due,
+        coalesce((SELECT bool_or(p.refunded > 0) FROM store.payments AS p WHERE p.order_id = r.id), false) AS is_paid_back
     FROM store.orders AS r
     WHERE r.id = :order_id::bigint
 ),
@@ -53,6 +57,7 @@ granted AS (
     FROM o
     WHERE
         o.status = 'placed'
+        AND NOT o.is_paid_back
         AND :amount::numeric <= o.due
         AND NOT EXISTS (SELECT FROM earlier)
 ),
@@ -124,6 +129,7 @@ answer AS (
 
 SELECT
     o.status AS order_status,
+    o.is_paid_back,
     true AS is_known,
     o.due,
     coalesce(a.is_same, true) AS is_same,
@@ -149,7 +155,8 @@ LEFT JOIN answer AS a
 
 -- name: move_payment(order_id, payment_no, kind, amount, idempotency_key, actor)^
 -- Capture, void or refund, all that is due unless an amount is given; an order whose last penny is captured is paid. Nothing is
--- written when the key was used, there is no such payment, it is more than is due, or the order is past capturing.
+-- written when the key was used, there is no such payment, it is more than is due, the order is past capturing,
+-- or money was paid back for it.
 -- row: PaymentVerdict
 -- rows: at most one (of the order: what an earlier call wrote, or what this one writes)
 -- null: amount, actor
@@ -161,7 +168,8 @@ WITH o AS (
         r.version,
         r.currency,
         r.total,
-        r.total - coalesce((SELECT sum(p.captured) FROM store.payments AS p WHERE p.order_id = r.id), 0) AS to_capture
+        r.total - coalesce((SELECT sum(p.captured) FROM store.payments AS p WHERE p.order_id = r.id), 0) AS to_capture,
+        coalesce((SELECT bool_or(p.refunded > 0) FROM store.payments AS p WHERE p.order_id = r.id), false) AS is_paid_back
     FROM store.orders AS r
     WHERE r.id = :order_id::bigint
 ),
@@ -207,7 +215,7 @@ granted AS (
     WHERE
         coalesce(:amount::numeric, a.due) <= a.due
         AND a.due > 0
-        AND (:kind::text <> 'capture' OR o.status = 'placed')
+        AND (:kind::text <> 'capture' OR (o.status = 'placed' AND NOT o.is_paid_back))
         AND NOT EXISTS (SELECT FROM earlier)
 ),
 
@@ -331,6 +339,7 @@ answer AS (
 
 SELECT
     o.status AS order_status,
+    o.is_paid_back,
     (SELECT count(*) FROM asked) = 1 AS is_known,
     coalesce((SELECT q.due FROM asked AS q), 0) AS due,
     true AS is_same,

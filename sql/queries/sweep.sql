@@ -87,7 +87,6 @@ FROM expired;
 
 -- name: sweep_outbox(batch)!
 -- Delete events that were acknowledged more than a week ago.
--- plan: scan outbox, run by cron
 -- Locks: the events, skipping those that are in use.
 DELETE FROM store.outbox AS o
 USING (
@@ -96,7 +95,7 @@ USING (
         d.id
     FROM store.outbox AS d
     WHERE d.acknowledged_at < now() - interval '7 days'
-    ORDER BY d.key ASC, d.id ASC
+    ORDER BY d.acknowledged_at ASC, d.id ASC
     LIMIT least(:batch::bigint, 1000)
     FOR UPDATE OF d SKIP LOCKED
 ) AS due

@@ -41,72 +41,30 @@ INNER JOIN given AS g
 ORDER BY g.position ASC;
 
 -- name: delete_user(user_id)!
--- Delete a user and, by cascade, their addresses and carts, after giving back what those carts hold. Orders stay, without the user.
--- Locks: the carts, ascending id, store.inventory, ascending product_id, the holds, then the user.
-WITH cart AS (
-    SELECT c.id
-    FROM store.carts AS c
-    WHERE c.user_id = :user_id::bigint
-    ORDER BY c.id ASC
-    FOR UPDATE OF c
-),
-
-locked AS (
-    SELECT
-        i.product_id,
-        i.on_hand,
-        i.reserved
-    FROM store.inventory AS i
-    WHERE i.product_id IN (
-        SELECT r.product_id
-        FROM cart
-        INNER JOIN store.reservations AS r
-            ON r.cart_id = cart.id
-    )
-    ORDER BY i.product_id ASC
-    FOR NO KEY UPDATE OF i
-),
-
-held AS (
-    SELECT
-        r.cart_id,
-        r.product_id,
-        r.quantity
-    FROM locked AS l
-    INNER JOIN store.reservations AS r
-        ON r.product_id = l.product_id
-    WHERE r.cart_id IN (SELECT cart.id FROM cart)
-    ORDER BY r.product_id ASC, r.cart_id ASC
-    FOR UPDATE OF r
-),
-
-released AS (
-    DELETE FROM store.reservations AS r
-    USING held AS h
-    WHERE
-        r.cart_id = h.cart_id
-        AND r.product_id = h.product_id
-),
-
-returned AS (
-    UPDATE store.inventory AS i
-    SET
-        on_hand = l.on_hand,
-        reserved = l.reserved - h.quantity
-    FROM locked AS l
-    INNER JOIN (
-        SELECT
-            h.product_id,
-            sum(h.quantity) AS quantity
-        FROM held AS h
-        GROUP BY h.product_id
-    ) AS h
-        ON h.product_id = l.product_id
-    WHERE i.product_id = l.product_id
-)
-
+-- Delete a user and, by cascade, their addresses and carts, which hold nothing any more.
+-- Locks: the user, after what lock_user_carts, detach_user_orders and release_user_holds have locked in this order.
 DELETE FROM store.users AS u
 WHERE u.id = :user_id::bigint;
+
+-- name: detach_user_orders(user_id)!
+-- Take the orders of a user away from them. Each gets a new secret: the old one is that of its cart, and would open it to
+-- whoever knows it, now that no user owns it.
+-- Locks: the orders FOR UPDATE (a unique column changes), ascending id, behind the carts that lock_user_carts has locked.
+WITH locked AS (
+    SELECT o.id
+    FROM store.orders AS o
+    WHERE o.user_id = :user_id::bigint
+    ORDER BY o.id ASC
+    FOR UPDATE OF o
+)
+
+UPDATE store.orders AS o
+SET
+    user_id = NULL,
+    public_id = gen_random_uuid(),
+    updated_at = greatest(now(), o.updated_at + interval '1 microsecond')
+FROM locked AS l
+WHERE o.id = l.id;
 
 -- name: find_user_by_email(email)^
 -- Return the user with this canonical e-mail address.
@@ -195,6 +153,19 @@ WHERE u.id > :after_id::bigint
 ORDER BY u.id ASC
 LIMIT least(:page_size::bigint, 200) + 1;
 
+-- name: lock_user_carts(user_id)
+-- Lock the carts of a user who is to be deleted, so that nothing is held or ordered for them any more.
+-- row: LockedCart
+-- Locks: the carts FOR UPDATE, ascending id.
+SELECT
+    c.id,
+    c.status,
+    c.currency
+FROM store.carts AS c
+WHERE c.user_id = :user_id::bigint
+ORDER BY c.id ASC
+FOR UPDATE OF c;
+
 -- name: rehash_password(user_id, password_hash, expected_updated_at)!
 -- Replace the hash of a password by a stronger one of the same password, unless the user was changed since it was verified.
 -- Locks: the user.
@@ -203,6 +174,62 @@ SET password_hash = :password_hash::text
 WHERE
     u.id = :user_id::bigint
     AND u.updated_at = :expected_updated_at::timestamptz;
+
+-- name: release_user_holds(user_id)!
+-- Give back what the locked carts of a user hold.
+-- Locks: store.inventory, ascending product_id, then the holds, of carts that lock_user_carts has locked.
+WITH locked AS (
+    SELECT
+        i.product_id,
+        i.on_hand,
+        i.reserved
+    FROM store.inventory AS i
+    WHERE i.product_id IN (
+        SELECT r.product_id
+        FROM store.carts AS c
+        INNER JOIN store.reservations AS r
+            ON r.cart_id = c.id
+        WHERE c.user_id = :user_id::bigint
+    )
+    ORDER BY i.product_id ASC
+    FOR NO KEY UPDATE OF i
+),
+
+held AS (
+    SELECT
+        r.cart_id,
+        r.product_id,
+        r.quantity
+    FROM locked AS l
+    INNER JOIN store.reservations AS r
+        ON r.product_id = l.product_id
+    WHERE r.cart_id IN (SELECT c.id FROM store.carts AS c WHERE c.user_id = :user_id::bigint)
+    ORDER BY r.product_id ASC, r.cart_id ASC
+    FOR UPDATE OF r
+),
+
+released AS (
+    DELETE FROM store.reservations AS r
+    USING held AS h
+    WHERE
+        r.cart_id = h.cart_id
+        AND r.product_id = h.product_id
+)
+
+UPDATE store.inventory AS i
+SET
+    on_hand = l.on_hand,
+    reserved = l.reserved - h.quantity
+FROM locked AS l
+INNER JOIN (
+    SELECT
+        t.product_id,
+        sum(t.quantity) AS quantity
+    FROM held AS t
+    GROUP BY t.product_id
+) AS h
+    ON h.product_id = l.product_id
+WHERE i.product_id = l.product_id;
 
 -- name: set_password_hash(user_id, password_hash, scope, scope_user_id)!
 -- Replace the password hash of a user.

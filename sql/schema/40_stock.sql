@@ -30,6 +30,8 @@ CREATE TABLE store.stock_movements (
     CONSTRAINT stock_movements_texts_bounded CHECK (length(reason) BETWEEN 1 AND 500 AND length(actor) BETWEEN 1 AND 100)
 );
 
+CREATE INDEX stock_movements_order_id_idx ON store.stock_movements (order_id) WHERE order_id IS NOT NULL;
+
 COMMENT ON TABLE store.stock_movements IS 'Every change of stock, append-only; the sum a product is what is on hand.';
 COMMENT ON COLUMN store.stock_movements.id IS 'Ascending within a product: drawn under the lock of its inventory row.';
 COMMENT ON COLUMN store.stock_movements.quantity IS 'Units that came (positive) or went (negative).';

@@ -61,7 +61,6 @@ CREATE TABLE store.payment_events (
 );
 
 CREATE UNIQUE INDEX payment_events_idempotency_key_key ON store.payment_events (order_id, idempotency_key);
-CREATE INDEX payment_events_order_id_payment_no_idx ON store.payment_events (order_id, payment_no);
 
 COMMENT ON TABLE store.payment_events IS 'Every movement of money, append-only; a repeated call finds its first answer here.';
 COMMENT ON COLUMN store.payment_events.authorized IS 'The payment after this event, as captured and refunded are.';

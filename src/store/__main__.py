@@ -14,14 +14,19 @@ def main() -> int:
     Run the command line and return its exit code.
     """
     try:
+        return _run()
+    except KeyboardInterrupt:  # before a command had begun, or where it has no answer of its own
+        return 130
+
+
+def _run() -> int:
+    try:
         from store.cli import run  # the extra may be absent
     except ImportError as error:
         if error.name not in {"typer", "rich"}:
             raise
         sys.stderr.write(f"store: {_distribution.missing_extra('cli', 'the command line')}\n")
         return 2
-    except KeyboardInterrupt:
-        return 130
     return run()
 
 

@@ -16,6 +16,9 @@ from store.models import MAX_MANY
 
 T = TypeVar("T")
 
+# Where pydantic's own words would quote the value.
+_RULES = {"extra_forbidden": "unknown field", "uuid_parsing": "must be a UUID"}
+
 
 @lru_cache(maxsize=64)
 def _adapter(kind: Any) -> TypeAdapter[Any]:
@@ -30,8 +33,11 @@ def checked(field: str, kind: Any, value: Any) -> Any:
         return _adapter(kind).validate_python(value)
     except ValidationError as error:
         fault = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    where = ".".join(str(part) for part in fault["loc"] if isinstance(part, str) and part.isidentifier()) or field
-    message = f"{where}: {fault['msg'].removeprefix('Value error, ')}"
+    # The name of a field that does not exist is the caller's text, as a value is: neither is quoted.
+    known = fault["loc"][:-1] if fault["type"] == "extra_forbidden" else fault["loc"]
+    where = ".".join(str(part) for part in known if isinstance(part, str) and part.isidentifier()) or field
+    rule = _RULES.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+    message = f"{where}: {rule}"
     raise InvalidInput(message, field=where)
 
 

@@ -343,10 +343,25 @@ class StoreClosed(StoreError):
     """
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """
+    One reason why migrations do not begin: the rule, what is wrong and where, and the exit code of `store migrate`.
+    """
+
+    rule: str
+    exit_code: int
+    message: str
+    id: str | None = None
+
+
 class MigrationError(StoreError):
     """
     The migrations cannot be read or applied.
     """
+
+    refusals: tuple[Refusal, ...] = ()
+    """Every reason that was found before anything began, not only the one that gave the error its class."""
 
 
 class MigrationFolderError(MigrationError):
@@ -364,6 +379,30 @@ class MigrationLocked(MigrationError):
 class ContractFileError(StoreError):
     """
     A contract file cannot be read, or cannot be written: `store lock` writes it anew.
+    """
+
+
+class MigrationResumable(MigrationError):
+    """
+    A step outside a transaction failed or was interrupted: running it again goes on from there.
+    """
+
+
+class MigrationHistoryError(MigrationError):
+    """
+    The files and the record of what was applied do not belong together: nothing was done.
+    """
+
+
+class MigrationDrift(MigrationError):
+    """
+    The schema is not what the record says: somebody changed it beside the migrations.
+    """
+
+
+class MigrationRefused(MigrationError):
+    """
+    A rule forbids it: nothing was done.
     """
 
 
@@ -456,11 +495,13 @@ _RULES: dict[str, tuple[str, str]] = {
     "order_items_discount_within_price": ("discount", "at most the price of the line"),
     "order_items_line_no_positive": ("line_no", "1 or more"),
     "order_items_quantity_positive": ("quantity", "1 to 1000000000"),
+    "orders_addresses_are_bounded": ("ship_to", "an address of at most 16384 bytes"),
     "orders_addresses_are_objects": ("ship_to", "an address"),
     "orders_amounts_fit_currency": ("amount", "no fraction of the smallest unit of the currency"),
     "orders_currency_is_code": ("currency", "three capital letters (ISO 4217)"),
     "orders_email_canonical": ("email", "lower-case ASCII with one @ and a domain, 3 to 254 characters"),
     "orders_have_a_contact": ("email", "given where the order has neither a user nor an external reference"),
+    "orders_id_positive": ("order_id", "1 or more"),
     "orders_source_names_ref": ("external_ref", "given with its source, 1 to 255 characters"),
     "orders_status_known": ("status", "placed, paid, shipped, delivered, cancelled or refunded"),
     "orders_timestamps_bounded": ("timestamp", "between the years 2000 and 2200"),

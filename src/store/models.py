@@ -144,6 +144,13 @@ def _is_hash(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _is_callers(key: str) -> str:
+    if key.startswith("store:"):
+        msg = "must not begin with 'store:', which the keys of the store itself do"
+        raise ValueError(msg)
+    return key
+
+
 Id = Annotated[int, Field(strict=True, ge=1, le=MAX_ID)]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
 Delta = Annotated[int, Field(strict=True, ge=-MAX_STOCK, le=MAX_STOCK)]
@@ -174,6 +181,7 @@ Line = Annotated[str, Field(strict=True, min_length=1, max_length=255), AfterVal
 Short = Annotated[str, Field(strict=True, min_length=1, max_length=32), AfterValidator(_storable)]
 Word = Annotated[str, Field(strict=True, min_length=1, max_length=64), AfterValidator(_storable)]
 Reference = Annotated[str, Field(strict=True, min_length=1, max_length=255), AfterValidator(_storable)]
+IdempotencyKey = Annotated[Reference, AfterValidator(_is_callers)]
 Batch = Annotated[int, Field(strict=True, ge=1, le=1000)]
 Version = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
 
@@ -340,6 +348,7 @@ class HoldVerdict(Dto, frozen=True):
 
     cart_id: Id
     cart_status: CartStatus
+    is_expired: bool
     is_stale: bool
     product_id: Id | None
     wanted: Count | None
@@ -435,6 +444,7 @@ class Cart(Dto, frozen=True):
     created_at: AwareDatetime
     updated_at: AwareDatetime
     expires_at: AwareDatetime
+    is_expired: bool
 
 
 class CartItem(Dto, frozen=True):
@@ -563,7 +573,7 @@ class Payment(Dto, frozen=True):
 
     payment_no: Id
     provider: str
-    provider_ref: str
+    provider_ref: str = Field(repr=False)
     currency: str
     authorized: Decimal
     captured: Decimal
@@ -594,7 +604,7 @@ class PaymentEvent(Dto, frozen=True):
     authorized: Decimal
     captured: Decimal
     refunded: Decimal
-    idempotency_key: str
+    idempotency_key: str = Field(repr=False)
     actor: str | None
     at: AwareDatetime
     replayed: bool = False
@@ -733,6 +743,7 @@ class PaymentVerdict(Dto, frozen=True):
     """
 
     order_status: OrderStatus
+    is_paid_back: bool
     is_known: bool
     is_same: bool
     due: Decimal

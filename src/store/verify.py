@@ -11,6 +11,7 @@ from typing import Any
 from store import _files
 from store._queries import load
 from store._sync.store import Store
+from store.errors import StoreError, Unavailable
 from store.models import Dto
 
 
@@ -26,12 +27,13 @@ class Fault(Dto, frozen=True):
 @dataclass(frozen=True, slots=True)
 class Checked:
     """
-    An invariant, the sentence it stands for, and what breaks it.
+    An invariant, the sentence it stands for, and what breaks it; with a `failure` it could not be looked at.
     """
 
     name: str
     promise: str
     faults: tuple[Fault, ...]
+    failure: str | None = None
 
 
 NOT_APPLICABLE = {"c06": "there are no coupons", "c11": "there is no history of prices"}
@@ -41,9 +43,20 @@ NOT_APPLICABLE = {"c06": "there are no coupons", "c11": "there is no history of 
 def verify(store: Store) -> Iterator[Checked]:
     """
     Yield every invariant with its faults; none of them is a shop whose books are right. Only reads, beside live traffic too.
+
+    One that cannot be looked at says so, and the others are.
     """
     checks = load(_files.folder("sql") / "checks", prefix="store", colour="sync")
     with store.transaction(is_patient=True) as tx:
         for statement in checks.statements:
             function: Any = getattr(checks.invariants, statement.name)
-            yield Checked(statement.name, statement.doc.partition("\n")[0], tuple(tx.many(Fault, function)))
+            promise = statement.doc.partition("\n")[0]
+            try:
+                with tx.transaction():
+                    found = tuple(tx.many(Fault, function))
+            except Unavailable:
+                raise
+            except StoreError as error:
+                yield Checked(statement.name, promise, (), str(error))
+            else:
+                yield Checked(statement.name, promise, found)

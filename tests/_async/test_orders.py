@@ -206,6 +206,10 @@ async def test_what_cannot_be_placed(shop: AsyncStore, connect_admin: Connection
     ):
         with pytest.raises(error, match=words):
             await shop.orders.place(cart_id, email=EMAIL)
+    for early in (shop.orders.preview, shop.inventory.reserve):
+        with pytest.raises(CartClosed, match="expired"):
+            await early(old.id)  # type: ignore[operator]
+    assert (await shop.carts.get(old.id)).is_expired
     with pytest.raises(InvalidInput, match="email"):
         await shop.orders.place(guest.id)
     for wrong in ("", "x", "a@b@c"):
@@ -378,6 +382,8 @@ async def test_orders_outlive_their_user(shop: AsyncStore, connect_admin: Connec
     kept = await shop.orders.get(order.id)
 
     assert (kept.user_id, kept.email, kept.total) == (None, ada.email, order.total)
+    with pytest.raises(NotFound):  # the secret of the cart it was opens nothing, now that no user owns it
+        await shop.guest(order.public_id).orders.get(order.id)
     assert faults(connect_admin) == {}
 
 
@@ -387,3 +393,37 @@ async def test_yen_round_to_whole_ones(dsn: str) -> None:
         order = await shop.orders.place((await cart_with(shop, (one, 1))).id, email=EMAIL)
 
         assert (order.currency, order.total) == ("JPY", Decimal(11))
+
+
+async def test_an_order_whose_money_went_back_is_not_shipped(shop: AsyncStore, connect_admin: Connection) -> None:
+    order = await paid(shop, await shop.orders.place((await cart_with(shop, (await lamp(shop), 2))).id, email=EMAIL))
+    await shop.payments.refund(order.id, payment_no=1, idempotency_key="r1", amount=Decimal(2))
+    await shop.orders.transition(order.id, to_status="shipped")
+    await shop.payments.refund(order.id, payment_no=1, idempotency_key="r2")
+    before = digest(connect_admin)
+    with pytest.raises(IllegalTransition, match="orders.refund ends it") as caught:
+        await shop.orders.transition(order.id, to_status="delivered")
+
+    assert (caught.value.from_status, caught.value.legal) == ("shipped", ("refunded",))
+    assert digest(connect_admin) == before
+    assert (await shop.orders.refund(order.id)).status == "refunded"
+    assert faults(connect_admin) == {}
+
+
+async def test_what_costs_nothing_is_shipped(shop: AsyncStore) -> None:
+    order = await shop.orders.place((await cart_with(shop, (await lamp(shop, price=Decimal(0)), 1))).id, email=EMAIL)
+
+    assert (await shop.orders.transition(order.id, to_status="shipped")).status == "shipped"
+
+
+async def test_a_key_of_a_caller_is_none_of_the_store(shop: AsyncStore, connect_admin: Connection) -> None:
+    """
+    orders.refund writes payment events under keys of its own: no key that a caller may choose is one of them.
+    """
+    order = await paid(shop, await shop.orders.place((await cart_with(shop, (await lamp(shop), 2))).id, email=EMAIL))
+    with pytest.raises(InvalidInput, match="idempotency_key"):
+        await shop.payments.refund(order.id, payment_no=1, idempotency_key="store:orders.refund:1", amount=Decimal(1))
+    await shop.payments.refund(order.id, payment_no=1, idempotency_key="orders.refund:1", amount=Decimal(1))
+
+    assert (await shop.orders.refund(order.id)).status == "refunded"
+    assert faults(connect_admin) == {}

@@ -141,3 +141,31 @@ async def test_what_cannot_be_paid(shop: AsyncStore, connect_admin: Connection) 
     await shop.orders.cancel(other.id)
     with pytest.raises(IllegalTransition):
         await shop.payments.authorize(other.id, **{**given, "provider_ref": "r2"})  # type: ignore[arg-type]
+
+
+async def test_what_was_paid_back_is_not_paid_again(shop: AsyncStore, connect_admin: Connection) -> None:
+    """
+    Nearly all captured, paid back, and the last penny captured: the sum of captures is the total, and the shop holds a penny.
+    """
+    order, other = await order_of(shop), await order_of(shop, "20", "B")
+    await shop.payments.authorize(order.id, provider="test", provider_ref="r1", amount=TEN, idempotency_key="a")
+    await shop.payments.capture(order.id, payment_no=1, idempotency_key="c", amount=Decimal("9.99"))
+    await shop.payments.refund(order.id, payment_no=1, idempotency_key="r")
+    await shop.payments.authorize(other.id, provider="test", provider_ref="r2", amount=Decimal(20), idempotency_key="a")
+    await shop.payments.capture(other.id, payment_no=1, idempotency_key="c", amount=Decimal(5))
+    await shop.payments.refund(other.id, payment_no=1, idempotency_key="r")
+    await shop.payments.void(other.id, payment_no=1, idempotency_key="v")
+    before = digest(connect_admin)
+    with pytest.raises(IllegalTransition, match="cancel it and place a new order") as caught:
+        await shop.payments.capture(order.id, payment_no=1, idempotency_key="c2", amount=Decimal("0.01"))
+    with pytest.raises(IllegalTransition, match="cancel it and place a new order"):
+        await shop.payments.authorize(other.id, provider="test", provider_ref="r3", amount=Decimal(15), idempotency_key="b")
+
+    assert (caught.value.from_status, caught.value.legal) == ("placed", ("cancelled",))
+    assert digest(connect_admin) == before
+    again = await shop.payments.capture(order.id, payment_no=1, idempotency_key="c", amount=Decimal("9.99"))
+    await shop.payments.void(order.id, payment_no=1, idempotency_key="v")
+
+    assert again.replayed
+    assert [(await shop.orders.cancel(o.id)).status for o in (order, other)] == ["cancelled", "cancelled"]
+    assert faults(connect_admin) == {}

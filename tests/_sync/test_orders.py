@@ -205,6 +205,10 @@ def test_what_cannot_be_placed(shop: Store, connect_admin: Connection) -> None:
     ):
         with pytest.raises(error, match=words):
             shop.orders.place(cart_id, email=EMAIL)
+    for early in (shop.orders.preview, shop.inventory.reserve):
+        with pytest.raises(CartClosed, match="expired"):
+            early(old.id)  # type: ignore[operator]
+    assert (shop.carts.get(old.id)).is_expired
     with pytest.raises(InvalidInput, match="email"):
         shop.orders.place(guest.id)
     for wrong in ("", "x", "a@b@c"):
@@ -377,6 +381,8 @@ def test_orders_outlive_their_user(shop: Store, connect_admin: Connection) -> No
     kept = shop.orders.get(order.id)
 
     assert (kept.user_id, kept.email, kept.total) == (None, ada.email, order.total)
+    with pytest.raises(NotFound):  # the secret of the cart it was opens nothing, now that no user owns it
+        shop.guest(order.public_id).orders.get(order.id)
     assert faults(connect_admin) == {}
 
 
@@ -386,3 +392,37 @@ def test_yen_round_to_whole_ones(dsn: str) -> None:
         order = shop.orders.place((cart_with(shop, (one, 1))).id, email=EMAIL)
 
         assert (order.currency, order.total) == ("JPY", Decimal(11))
+
+
+def test_an_order_whose_money_went_back_is_not_shipped(shop: Store, connect_admin: Connection) -> None:
+    order = paid(shop, shop.orders.place((cart_with(shop, (lamp(shop), 2))).id, email=EMAIL))
+    shop.payments.refund(order.id, payment_no=1, idempotency_key="r1", amount=Decimal(2))
+    shop.orders.transition(order.id, to_status="shipped")
+    shop.payments.refund(order.id, payment_no=1, idempotency_key="r2")
+    before = digest(connect_admin)
+    with pytest.raises(IllegalTransition, match="orders.refund ends it") as caught:
+        shop.orders.transition(order.id, to_status="delivered")
+
+    assert (caught.value.from_status, caught.value.legal) == ("shipped", ("refunded",))
+    assert digest(connect_admin) == before
+    assert (shop.orders.refund(order.id)).status == "refunded"
+    assert faults(connect_admin) == {}
+
+
+def test_what_costs_nothing_is_shipped(shop: Store) -> None:
+    order = shop.orders.place((cart_with(shop, (lamp(shop, price=Decimal(0)), 1))).id, email=EMAIL)
+
+    assert (shop.orders.transition(order.id, to_status="shipped")).status == "shipped"
+
+
+def test_a_key_of_a_caller_is_none_of_the_store(shop: Store, connect_admin: Connection) -> None:
+    """
+    orders.refund writes payment events under keys of its own: no key that a caller may choose is one of them.
+    """
+    order = paid(shop, shop.orders.place((cart_with(shop, (lamp(shop), 2))).id, email=EMAIL))
+    with pytest.raises(InvalidInput, match="idempotency_key"):
+        shop.payments.refund(order.id, payment_no=1, idempotency_key="store:orders.refund:1", amount=Decimal(1))
+    shop.payments.refund(order.id, payment_no=1, idempotency_key="orders.refund:1", amount=Decimal(1))
+
+    assert (shop.orders.refund(order.id)).status == "refunded"
+    assert faults(connect_admin) == {}

@@ -140,3 +140,31 @@ def test_what_cannot_be_paid(shop: Store, connect_admin: Connection) -> None:
     shop.orders.cancel(other.id)
     with pytest.raises(IllegalTransition):
         shop.payments.authorize(other.id, **{**given, "provider_ref": "r2"})  # type: ignore[arg-type]
+
+
+def test_what_was_paid_back_is_not_paid_again(shop: Store, connect_admin: Connection) -> None:
+    """
+    Nearly all captured, paid back, and the last penny captured: the sum of captures is the total, and the shop holds a penny.
+    """
+    order, other = order_of(shop), order_of(shop, "20", "B")
+    shop.payments.authorize(order.id, provider="test", provider_ref="r1", amount=TEN, idempotency_key="a")
+    shop.payments.capture(order.id, payment_no=1, idempotency_key="c", amount=Decimal("9.99"))
+    shop.payments.refund(order.id, payment_no=1, idempotency_key="r")
+    shop.payments.authorize(other.id, provider="test", provider_ref="r2", amount=Decimal(20), idempotency_key="a")
+    shop.payments.capture(other.id, payment_no=1, idempotency_key="c", amount=Decimal(5))
+    shop.payments.refund(other.id, payment_no=1, idempotency_key="r")
+    shop.payments.void(other.id, payment_no=1, idempotency_key="v")
+    before = digest(connect_admin)
+    with pytest.raises(IllegalTransition, match="cancel it and place a new order") as caught:
+        shop.payments.capture(order.id, payment_no=1, idempotency_key="c2", amount=Decimal("0.01"))
+    with pytest.raises(IllegalTransition, match="cancel it and place a new order"):
+        shop.payments.authorize(other.id, provider="test", provider_ref="r3", amount=Decimal(15), idempotency_key="b")
+
+    assert (caught.value.from_status, caught.value.legal) == ("placed", ("cancelled",))
+    assert digest(connect_admin) == before
+    again = shop.payments.capture(order.id, payment_no=1, idempotency_key="c", amount=Decimal("9.99"))
+    shop.payments.void(order.id, payment_no=1, idempotency_key="v")
+
+    assert again.replayed
+    assert [(shop.orders.cancel(o.id)).status for o in (order, other)] == ["cancelled", "cancelled"]
+    assert faults(connect_admin) == {}

@@ -24,6 +24,7 @@ from store.models import (
     Flag,
     Id,
     Instant,
+    Inventory,
     Money,
     NewProduct,
     Page,
@@ -218,12 +219,14 @@ class AsyncCatalog(AsyncShopCatalog):
     async def delete(self, product_id: int) -> None:
         """
         Delete a product that never had any stock, and the lines of carts that hold it. What was moved, sold or held is archived
-        instead. Raises NotFound, or ProductInUse.
+        instead. Raises NotFound, or ProductInUse. Locks its stock, then the product.
         """
         product_id = checked("product_id", Id, product_id)
-        if not await self._runner.affected(queries.catalog.delete_product, product_id=product_id):
-            message = f"there is no product {product_id}"
-            raise NotFound(message)
+        async with self._runner.transaction() as tx:
+            await tx.one_or_none(Inventory, queries.catalog.lock_product_stock, product_id=product_id)
+            if not await tx.affected(queries.catalog.delete_product, product_id=product_id):
+                message = f"there is no product {product_id}"
+                raise NotFound(message)
 
     async def list(
         self,

@@ -97,8 +97,9 @@ class AsyncOrderDesk:
         actor: str | None = None,
     ) -> Order:
         """
-        Make an order of an open cart at the prices of now: take its stock, use up its holds, freeze its lines. A cart
-        that was placed before answers with its order, `replayed`: this call is safe to repeat.
+        Make an order of an open cart: take its stock, use up its holds, freeze its lines. Prices, and whether a product is for
+        sale, are those of the instant after the cart was locked; what is committed while it waits for stock is too late.
+        A cart that was placed before answers with its order, `replayed`, whatever the arguments: this call is safe to repeat.
 
         Without `email` it goes to that of the user; a guest needs one. Raises OutOfStock with every short line, PriceChanged
         when the total is another, ProductUnavailable, CurrencyMismatch, CartEmpty, CartClosed, NotFound, InvalidInput:
@@ -135,8 +136,8 @@ class AsyncOrderDesk:
         """
         cart_id = checked("cart_id", Id, cart_id)
         (cart,) = in_order("cart", [cart_id], await self._runner.many(Cart, queries.carts.get_carts, cart_ids=[cart_id]))
-        if cart.status != "open":
-            message = f"cart {cart_id} is {cart.status}, not open"
+        if cart.status != "open" or cart.is_expired:
+            message = f"cart {cart_id} is {'expired' if cart.status == 'open' else cart.status}, not open"
             raise CartClosed(message)
         return OrderPreview(
             cart_id=cart.id,
@@ -204,12 +205,14 @@ class AsyncOrders(AsyncOrderDesk):
         """
         Take an order on to shipped or delivered; the other steps are those of cancel, refund and the payments.
 
-        Raises IllegalTransition, which says what is legal, Conflict when the order is not at `expected_version`, NotFound.
+        Raises IllegalTransition, which says what is legal, also when all that was paid for it was paid back; Conflict when the
+        order is not at `expected_version`; NotFound. Locks the order.
         """
         order_id, to_status = checked("order_id", Id, order_id), checked("to_status", Step, to_status)
         expected = checked("expected_version", Version | None, expected_version)
         given = {"reason": checked("reason", Reason | None, reason), "actor": checked("actor", Actor | None, actor)}
         async with self._runner.transaction() as tx:
+            await tx.one_or_none(LockedOrder, queries.orders.lock_order, order_id=order_id)
             verdict = await tx.one_or_none(
                 StepVerdict,
                 queries.orders.move_order,
@@ -282,12 +285,15 @@ def _require_done(verdict: StepVerdict | None, order_id: int, to_status: str) ->
         raise _no_order(order_id)
     if verdict.is_done:
         return
+    legal = tuple(status for status in verdict.legal if status != to_status)
+    if to_status in {"shipped", "delivered"} and to_status in verdict.legal:
+        message = f"all that was paid for order {order_id} was paid back: orders.refund ends it"
+        raise IllegalTransition(message, from_status=verdict.from_status, to_status=to_status, legal=legal)
     if to_status in verdict.legal:
         message = f"money is still authorized or captured for order {order_id}: void or refund it first"
         raise PaymentOutstanding(message)
-    legal = ", ".join(verdict.legal) or "nothing"
-    message = f"order {order_id} is {verdict.from_status} and cannot become {to_status}; legal: {legal}"
-    raise IllegalTransition(message, from_status=verdict.from_status, to_status=to_status, legal=verdict.legal)
+    message = f"order {order_id} is {verdict.from_status} and cannot become {to_status}; legal: {', '.join(legal) or 'nothing'}"
+    raise IllegalTransition(message, from_status=verdict.from_status, to_status=to_status, legal=legal)
 
 
 def _no_order(order_id: int) -> NotFound:

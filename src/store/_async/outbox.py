@@ -39,7 +39,9 @@ class AsyncOutbox:
     async def read(self, *, after_txid: int = 0, after_id: int = 0, batch: int = 100) -> tuple[OutboxEvent, ...]:
         """
         Return the next events behind the position (txid, id) of the last one read, in order. Of transactions that still run
-        nothing is returned, nor of any that began after them: so no event that commits late is passed over.
+        nothing is returned, nor of any that began after them: so no event that commits late is passed over. A transaction left
+        open holds this back, in any database of the cluster. Positions are those of this cluster: after a restore from a dump
+        into another one, claim() what is not acknowledged, and begin at the newest position.
         """
         return tuple(
             await self._runner.many(

@@ -23,6 +23,7 @@ from store.models import (
     Email,
     Id,
     Instant,
+    LockedCart,
     NewUser,
     Page,
     PageSize,
@@ -99,12 +100,19 @@ class AsyncUsers:
 
     async def delete(self, user_id: int) -> None:
         """
-        Delete a user with their carts, what those hold, and their addresses; orders stay, without the user. Raises NotFound, or
-        Conflict when a cart of theirs took a hold meanwhile.
+        Delete a user with their carts, what those hold, and their addresses. Orders stay, without the user and out of reach of
+        whoever knew the secret of the cart they were. Locks their carts, orders, the stock by ascending product, the holds, and
+        the user.
+
+        Raises NotFound, or Conflict when a cart that they got meanwhile holds something: then nothing was written.
         """
         user_id = checked("user_id", Id, user_id)
-        if not await self._runner.affected(queries.users.delete_user, user_id=user_id):
-            raise _no_user(user_id)
+        async with self._runner.transaction() as tx:
+            await tx.many(LockedCart, queries.users.lock_user_carts, user_id=user_id)
+            await tx.affected(queries.users.detach_user_orders, user_id=user_id)
+            await tx.affected(queries.users.release_user_holds, user_id=user_id)
+            if not await tx.affected(queries.users.delete_user, user_id=user_id):
+                raise _no_user(user_id)
 
     async def find_by_email(self, email: str) -> User | None:
         """

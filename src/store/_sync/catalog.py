@@ -25,6 +25,7 @@ from store.models import (
     Flag,
     Id,
     Instant,
+    Inventory,
     Money,
     NewProduct,
     Page,
@@ -217,12 +218,14 @@ class Catalog(ShopCatalog):
     def delete(self, product_id: int) -> None:
         """
         Delete a product that never had any stock, and the lines of carts that hold it. What was moved, sold or held is archived
-        instead. Raises NotFound, or ProductInUse.
+        instead. Raises NotFound, or ProductInUse. Locks its stock, then the product.
         """
         product_id = checked("product_id", Id, product_id)
-        if not self._runner.affected(queries.catalog.delete_product, product_id=product_id):
-            message = f"there is no product {product_id}"
-            raise NotFound(message)
+        with self._runner.transaction() as tx:
+            tx.one_or_none(Inventory, queries.catalog.lock_product_stock, product_id=product_id)
+            if not tx.affected(queries.catalog.delete_product, product_id=product_id):
+                message = f"there is no product {product_id}"
+                raise NotFound(message)
 
     def list(
         self,

@@ -64,10 +64,12 @@ class Inventories:
     def extend(self, cart_id: int, *, seconds: int = 900) -> tuple[Hold, ...]:
         """
         Let what a cart holds expire in so many seconds, never earlier than now agreed, and return it: what somebody else has
-        taken back is missing.
+        taken back is missing. Locks cart, stock and holds.
         """
         cart_id, seconds = checked("cart_id", Id, cart_id), checked("seconds", HoldSeconds, seconds)
-        held = self._runner.many(Hold, queries.inventory.extend_holds, cart_id=cart_id, seconds=seconds)
+        with self._runner.transaction() as tx:
+            tx.one_or_none(LockedCart, queries.carts.lock_cart, cart_id=cart_id)
+            held = tx.many(Hold, queries.inventory.extend_holds, cart_id=cart_id, seconds=seconds)
         return tuple(sorted(held, key=lambda hold: hold.product_id))
 
     def get(self, product_id: int) -> Inventory:
@@ -108,13 +110,13 @@ class Inventories:
 
     def release(self, cart_id: int) -> int:
         """
-        Give back all that a cart holds and return of how many products that was. Raises NotFound. Locks cart and stock.
+        Give back all that a cart holds and return of how many products that was. Raises NotFound. Locks cart, stock and holds.
         """
         cart_id = checked("cart_id", Id, cart_id)
-        found = self._runner.one_or_none(Released, queries.inventory.release_holds, cart_id=cart_id)
-        if found is None:
-            raise _no_cart(cart_id)
-        return found.released
+        with self._runner.transaction() as tx:
+            if tx.one_or_none(LockedCart, queries.carts.lock_cart, cart_id=cart_id) is None:
+                raise _no_cart(cart_id)
+            return (tx.one(Released, queries.inventory.release_holds, cart_id=cart_id)).released
 
     def reserve(self, cart_id: int, *, lines: Iterable[tuple[int, int]] | None = None, seconds: int = 900) -> tuple[Hold, ...]:
         """
@@ -189,8 +191,8 @@ class Inventories:
 
 def _held(found: list[HoldVerdict]) -> tuple[Hold, ...]:
     cart_id, status = found[0].cart_id, found[0].cart_status
-    if status != "open":
-        message = f"cart {cart_id} is {status}, not open"
+    if status != "open" or found[0].is_expired:
+        message = f"cart {cart_id} is {'expired' if status == 'open' else status}, not open"
         raise CartClosed(message)
     if found[0].product_id is None:
         message = f"cart {cart_id} has no lines to hold"

@@ -12,13 +12,25 @@ from store._arguments import checked
 from store._sync.queries import queries
 from store._sync.runner import Runner
 from store.errors import AmountExceeded, IdempotencyKeyReused, IllegalTransition, NotFound
-from store.models import Actor, Id, LockedOrder, Paid, PaymentEvent, PaymentKind, PaymentVerdict, Reference, Word
+from store.models import (
+    Actor,
+    Id,
+    IdempotencyKey,
+    LockedOrder,
+    Paid,
+    PaymentEvent,
+    PaymentKind,
+    PaymentVerdict,
+    Reference,
+    Word,
+)
 
 
 class Payments:
     """
     The money of orders. Each call is safe to repeat: the same key returns the first answer, `replayed`; a key that was used for
-    another call, payment or amount is IdempotencyKeyReused. Each locks the order, then the payment.
+    another call, payment or amount is IdempotencyKeyReused. Keys that begin with `store:` are the store's own. Each locks the
+    order, then the payment.
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -37,8 +49,8 @@ class Payments:
         """
         Write down that a provider has authorized an amount for a placed order, and return the number of the payment in it.
 
-        Raises AmountExceeded above what the order still needs, IllegalTransition when it is past paying, DuplicatePayment for a
-        reference that is known already, IdempotencyKeyReused, NotFound.
+        Raises AmountExceeded above what the order still needs, IllegalTransition when it is past paying or money was paid back
+        for it, DuplicatePayment for a reference that is known already, IdempotencyKeyReused, NotFound.
         """
         return self._move(
             queries.payments.authorize_payment,
@@ -63,7 +75,8 @@ class Payments:
         """
         Write down that authorized money was captured, all unless an amount is given; with the last penny the order is paid.
 
-        Raises AmountExceeded, IllegalTransition when the order is past paying, IdempotencyKeyReused, NotFound.
+        Raises AmountExceeded, IllegalTransition when the order is past paying or money was paid back for it,
+        IdempotencyKeyReused, NotFound.
         """
         return self._move_known(order_id, payment_no, kind="capture", amount=amount, key=idempotency_key, actor=actor)
 
@@ -78,7 +91,7 @@ class Payments:
     ) -> PaymentEvent:
         """
         Write down that captured money was paid back, all of it unless an amount is given. The order keeps its status:
-        orders.cancel and orders.refund end it.
+        orders.cancel and orders.refund end it. One that was not paid yet can only be cancelled then.
 
         Raises AmountExceeded, IdempotencyKeyReused, NotFound.
         """
@@ -116,7 +129,7 @@ class Payments:
         payment_no: int | None = None,
         **provider: str,
     ) -> PaymentEvent:
-        order_id, key = checked("order_id", Id, order_id), checked("idempotency_key", Reference, key)
+        order_id, key = checked("order_id", Id, order_id), checked("idempotency_key", IdempotencyKey, key)
         actor = checked("actor", Actor | None, actor)
         known: dict[str, Any] = {} if payment_no is None else {"payment_no": payment_no, "kind": kind}
         with self._runner.transaction() as tx:
@@ -150,5 +163,8 @@ def _refusal(
     if kind in {"authorize", "capture"} and verdict.order_status != "placed":
         message = f"order {order_id} is {verdict.order_status}: nothing more can be paid for it"
         return IllegalTransition(message, from_status=verdict.order_status, to_status="paid")
+    if kind in {"authorize", "capture"} and verdict.is_paid_back:
+        message = f"money was paid back for order {order_id}: cancel it and place a new order"
+        return IllegalTransition(message, from_status=verdict.order_status, to_status="paid", legal=("cancelled",))
     message = f"{kind} of {'what is left' if amount is None else amount}: {verdict.due} is due"
     return AmountExceeded(message, amount=amount, limit=verdict.due)

@@ -14,7 +14,7 @@ from store.cli.data import export_app, import_app
 from store.cli.demo import demo
 from store.cli.doctor import doctor
 from store.cli.embedded import app as embedded_app
-from store.cli.migrate import app as migrate_app
+from store.cli.migrate_review import app as migrate_app
 from store.cli.queries import explain, sql, uses
 from store.cli.verify import sweep, verify
 

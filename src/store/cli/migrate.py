@@ -4,88 +4,183 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from store import _files, migrate
-from store.cli._output import AsJson, err, is_json, out, print_json, reported
+from store import migrate
+from store.cli import _migrate_admin
+from store.cli._migrating import (
+    AllowDown,
+    AsJson,
+    Folder,
+    LockTimeout,
+    LockWait,
+    LongTimeout,
+    Role,
+    SearchPath,
+    StatementTimeout,
+    StateSchema,
+    Wait,
+    finish,
+    folder_of,
+    heard,
+    is_json,
+    out,
+    reporting,
+)
+from store.errors import MigrationRefused
+from store.migrate import Options, Report
 from store.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     help="Move the schema: plain .sql files, one transaction each, recorded in the schema store_migrations.\n\n"
-    "Connects by STORE_MIGRATE_URL, else by DATABASE_URL. Exit codes: 0 done, 2 a setting or the folder is wrong, 3 migrations "
-    "are pending (status), 4 another runner is at work, 5 a migration failed and nothing of it is stored, 10 no connection.",
+    "Connects by STORE_MIGRATE_URL, else by DATABASE_URL. Exit codes: 0 done, 2 usage, folder or header, 3 pending, 4 a lock "
+    "did not come, try later, 5 failed or interrupted, nothing of that file is stored, 6 a step outside a transaction failed, "
+    "run again, 7 files and record disagree, 8 the schema drifted, 9 refused by a rule, 10 no database, or not a writable one.",
 )
 
-Folder = Annotated[
-    Path | None,
-    typer.Option("--folder", help="A folder of migrations of your own. Default: the ones that come with the package."),
-]
+for _command in (_migrate_admin.plan, _migrate_admin.baseline, _migrate_admin.new, _migrate_admin.unlock):
+    app.command()(_command)
+
+_D = Options()
 
 
 @app.command()
-def up(*, folder: Folder = None, as_json: AsJson = None) -> None:
+def up(
+    *,
+    to: Annotated[str | None, typer.Option("--to", metavar="ID", help="Stop after this migration.")] = None,
+    plan: Annotated[
+        str | None, typer.Option("--plan", metavar="HASH", help="Apply only what `plan` printed under this hash.")
+    ] = None,
+    strict: Annotated[bool, typer.Option(help="Refuse a schema changed beside the migrations.")] = False,
+    allow_out_of_order: Annotated[
+        list[str] | None, typer.Option("--allow-out-of-order", metavar="ID", help="Apply this one below the highest applied.")
+    ] = None,
+    wait: Wait = 0.0,
+    lock_wait: LockWait = _D.lock_wait,
+    lock_timeout: LockTimeout = _D.lock_timeout,
+    statement_timeout: StatementTimeout = _D.statement_timeout,
+    long_timeout: LongTimeout = _D.long_timeout,
+    role: Role = None,
+    state_schema: StateSchema = _D.state_schema,
+    search_path: SearchPath = "",
+    folder: Folder = None,
+    as_json: AsJson = None,
+) -> None:
     """
     Apply every pending migration, in order. Running it again changes nothing; two at once wait for each other.
     """
-    json = is_json(as_json)
-    with reported(as_json=json):
-        settings, where = Settings.load(), folder or _files.folder("migrations")
-        done = migrate.up(migrate.connector(settings), where, None if json else lambda name: out.print(f"applied {name}"))
-        if json:
-            print_json({"command": "up", "applied": done})
-        elif not done:
-            out.print("nothing to do: the schema is up to date")
+    json, report = is_json(as_json), Report("up")
+    options = Options(
+        lock_wait=lock_wait,
+        lock_timeout=lock_timeout,
+        statement_timeout=statement_timeout,
+        long_timeout=long_timeout,
+        state_schema=state_schema,
+        search_path=search_path,
+        allow_out_of_order=frozenset(allow_out_of_order or ()),
+        strict=strict,
+    )
+    with reporting(report, as_json=json):
+        connect = migrate.connector(Settings.load(), wait=wait, role=role)
+        say = heard("applied", as_json=json)
+        done = migrate.up(connect, folder_of(folder), say, to=to, plan=plan, options=options, report=report)
+    if not (json or done):
+        out.print("nothing to do: the schema is up to date")
+    finish(report, as_json=json)
 
 
 @app.command()
 def down(
     *,
     count: Annotated[int, typer.Option(min=1, max=1000, help="How many migrations to take back, the latest first.")] = 1,
-    allow_down: Annotated[
-        bool, typer.Option("--allow-down", help="Needed on any server but the embedded one: most rollbacks lose data.")
-    ] = False,
+    to: Annotated[str | None, typer.Option("--to", metavar="ID", help="Take back all that was applied after this one.")] = None,
+    allow_down: AllowDown = False,
+    wait: Wait = 0.0,
+    lock_wait: LockWait = _D.lock_wait,
+    lock_timeout: LockTimeout = _D.lock_timeout,
+    role: Role = None,
+    state_schema: StateSchema = _D.state_schema,
+    search_path: SearchPath = "",
     folder: Folder = None,
     as_json: AsJson = None,
 ) -> None:
     """
     Take the latest migration back by its .rollback.sql file. What its tables held is lost.
     """
-    json = is_json(as_json)
-    with reported(as_json=json):
-        settings, where = Settings.load(), folder or _files.folder("migrations")
-        if not (allow_down or settings.is_embedded):
-            err.print("store: taking a migration back loses data; say --allow-down when that is what you want")
-            raise typer.Exit(2)
-        done = migrate.down(
-            migrate.connector(settings), where, None if json else lambda name: out.print(f"took back {name}"), count=count
-        )
-        if json:
-            print_json({"command": "down", "taken_back": done})
-        elif not done:
-            out.print("nothing to do: no migration is applied")
+    json, report = is_json(as_json), Report("down")
+    options = Options(lock_wait=lock_wait, lock_timeout=lock_timeout, state_schema=state_schema, search_path=search_path)
+    with reporting(report, as_json=json):
+        settings = Settings.load()
+        _refuse_down(settings, allowed=allow_down)
+        connect = migrate.connector(settings, wait=wait, role=role)
+        say = heard("took back", as_json=json)
+        done = migrate.down(connect, folder_of(folder), say, count=count, to=to, options=options, report=report)
+    if not (json or done):
+        out.print("nothing to do: no migration is applied")
+    finish(report, as_json=json)
 
 
 @app.command()
-def status(*, folder: Folder = None, as_json: AsJson = None) -> None:
+def redo(
+    *,
+    allow_down: AllowDown = False,
+    wait: Wait = 0.0,
+    lock_wait: LockWait = _D.lock_wait,
+    role: Role = None,
+    state_schema: StateSchema = _D.state_schema,
+    search_path: SearchPath = "",
+    folder: Folder = None,
+    as_json: AsJson = None,
+) -> None:
     """
-    Say which migrations are applied and which are pending. Only reads (an embedded server is started for it). Exit code 3 when
-    some are pending.
+    Take the latest migration back and apply it again, under one lock; 8 when the schema is not what it was.
     """
-    json = is_json(as_json)
-    with reported(as_json=json):
-        settings, where = Settings.load(), folder or _files.folder("migrations")
-        found = migrate.status(migrate.connector(settings, read_only=True), where)
-    pending = [each.id for each in found if each.state == "pending"]
-    if json:
-        rows = [{"id": each.id, "state": each.state, "applied_at": each.applied_at} for each in found]
-        print_json({"command": "status", "pending": len(pending), "migrations": rows})
-    else:
+    json, report = is_json(as_json), Report("redo")
+    options = Options(lock_wait=lock_wait, state_schema=state_schema, search_path=search_path)
+    with reporting(report, as_json=json):
+        settings = Settings.load()
+        _refuse_down(settings, allowed=allow_down)
+        done = migrate.redo(
+            migrate.connector(settings, wait=wait, role=role), folder_of(folder), options=options, report=report
+        )
+    if not json:
+        out.print(f"applied {done[0]} again" if done else "nothing to do: no migration is applied")
+    finish(report, as_json=json)
+
+
+@app.command()
+def status(
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 3 (pending), 7 (files and record disagree).")] = False,
+    wait: Wait = 0.0,
+    state_schema: StateSchema = _D.state_schema,
+    folder: Folder = None,
+    as_json: AsJson = None,
+) -> None:
+    """
+    Say which migrations are applied and which are pending. Only reads, takes no lock, and works for a read-only role and on a
+    standby (an embedded server is started for it).
+    """
+    json, report = is_json(as_json), Report("status")
+    with reporting(report, as_json=json):
+        connect = migrate.connector(Settings.load(), read_only=True, wait=wait)
+        found = migrate.status(connect, folder_of(folder), options=Options(state_schema=state_schema), report=report)
+    if not json:
         for each in found:
             out.print(f"{each.state:8} {each.id}" + (f"  {each.applied_at:%Y-%m-%d %H:%M:%S} UTC" if each.applied_at else ""))
-    if pending:
-        raise typer.Exit(3)
+        for refusal in report.refusals:
+            out.print(f"{refusal.rule}: {refusal.message}", markup=False)
+        for holder in report.holders:
+            out.print(f"at work: {holder}", markup=False)
+    codes = [refusal.exit_code for refusal in report.refusals] + [3] * bool(report.pending)
+    rows = [{"id": each.id, "state": each.state, "applied_at": each.applied_at} for each in found]
+    finish(report, as_json=json, code=min(codes, default=0) if check else 0, migrations=rows)
+
+
+def _refuse_down(settings: Settings, *, allowed: bool) -> None:
+    if not (allowed or settings.is_embedded):
+        raise MigrationRefused("taking a migration back loses data; say --allow-down when that is what you want")

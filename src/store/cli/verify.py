@@ -23,7 +23,7 @@ def verify(*, dsn: Dsn = None, as_json: AsJson = None) -> None:
     Check the sums of the shop: stock, holds, totals, payments, steps. A row for each fault; only reads, also beside traffic.
 
     `store migrate status` says whether the schema is the right one, `store doctor` whether everything is well on the way to it.
-    Exit codes: 0 every invariant holds, 8 one does not, 10 the server cannot be reached.
+    Exit codes: 0 every invariant holds, 8 one does not or could not be looked at, 10 the server cannot be reached.
     """
     json = is_json(as_json)
     found: list[_verify.Checked] = []
@@ -33,12 +33,15 @@ def verify(*, dsn: Dsn = None, as_json: AsJson = None) -> None:
             if not json:
                 _print(checked)
     if json:
-        rows = [{"name": c.name, "promise": c.promise, "faults": [f.model_dump() for f in c.faults]} for c in found]
+        rows = [
+            {"name": c.name, "promise": c.promise, "failure": c.failure, "faults": [f.model_dump() for f in c.faults]}
+            for c in found
+        ]
         print_json({"command": "verify", "invariants": rows, "not_applicable": _verify.NOT_APPLICABLE})
     else:
         for name, why in _verify.NOT_APPLICABLE.items():
             out.print(f"[dim]skipped[/]  {name}: {why}")
-    if any(checked.faults for checked in found):
+    if any(checked.faults or checked.failure for checked in found):
         raise typer.Exit(_BROKEN)
 
 
@@ -59,8 +62,9 @@ def sweep(*, dsn: Dsn = None, as_json: AsJson = None) -> None:
 
 
 def _print(checked: _verify.Checked) -> None:
-    out.print(f"{'[red]BROKEN[/]' if checked.faults else '[green]ok[/]'}  [bold]{checked.name}[/]  ", end="")
-    out.print(checked.promise, markup=False, soft_wrap=True)
+    verdict = "[red]NOT RUN[/]" if checked.failure else "[red]BROKEN[/]" if checked.faults else "[green]ok[/]"
+    out.print(f"{verdict}  [bold]{checked.name}[/]  ", end="")
+    out.print(checked.failure or checked.promise, markup=False, soft_wrap=True)
     for fault in checked.faults[:_SHOWN]:
         out.print(f"   {fault.subject}: {fault.fault}", markup=False, soft_wrap=True)
     if len(checked.faults) > _SHOWN:

@@ -103,6 +103,6 @@ def _apply(server: embedded.Server, first: Path, others: Sequence[Path]) -> None
     migrate.up(lambda: psycopg.connect(server.dsn(), autocommit=True), first)
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         connection.execute("SET search_path = ''")
-        for each in [migration for folder in others for migration in migrate.read(folder)]:
-            with _failures.translated(f"{each.id}.sql"):
-                connection.execute(each.apply_text.encode(), prepare=False)
+        for each in [file for folder in others for file in migrate.forward(folder)]:
+            with _failures.translated(each.name):
+                connection.execute(each.text.encode(), prepare=False)

@@ -33,9 +33,9 @@ def of_migrations(folders: Iterable[Path]) -> str:
     """
     Return the hash of the migrations' names and texts, in the order in which they apply. Raises MigrationFolderError.
     """
-    from store.migrate import read  # and yoyo with it, which an application does without
+    from store.migrate import forward  # and yoyo with it, which an application does without
 
-    return _of("\0".join(f"{each.id}\n{each.apply_text}" for folder in folders for each in read(folder)).encode())
+    return _of("\0".join(f"{each.name}\n{each.text}" for folder in folders for each in forward(folder)).encode())
 
 
 def _of(content: bytes) -> str:

@@ -1,91 +1,248 @@
 """
-Reads a folder of migrations, in UTF-8 whatever the locale, and refuses it whole where anything in it is wrong.
+Reads a folder of migrations, in UTF-8 whatever the locale, and finds everything that is wrong in it, not only the first thing.
 """
-
-# yoyo has no types.
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from yoyo.migrations import Migration, parse_metadata_from_sql_comments
-
-from store.errors import MigrationFolderError
+from store.errors import MigrationFolderError, QueryFileError, Refusal
+from store.migrate import _headers
+from store.migrate._headers import Headers
+from store.migrate._text import Statement, statements, tokens_of
 
 _NAME = re.compile(r"[0-9]{4}_[a-z0-9_]+")
-_ROLLBACK = ".rollback.sql"
-_OPAQUE = re.compile(r"--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\1\$|'(?:[^']|'')*'", re.DOTALL)
-_DIRECTIVE = re.compile(r"^\s*--\s*(depends|transactional)\s*:", re.IGNORECASE | re.MULTILINE)
-_CONTROL = re.compile(r"\s*(?:BEGIN|START|COMMIT|ROLLBACK|ABORT|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
+_REPEATABLE = re.compile(r"[a-z0-9_]+")
+ROLLBACK = ".rollback.sql"
+REPEATABLE = "repeatable"
+_CONTROL = frozenset({"abort", "begin", "commit", "end", "release", "rollback", "savepoint", "start"})
+_TO_CLIENT = frozenset({"stdin", "stdout"})
 
 
-class SqlMigration(Migration):  # type: ignore[misc]  # yoyo has no types
+@dataclass(frozen=True, slots=True)
+class SqlFile:
     """
-    One migration: the text that applies it and the text that takes it back, each sent to the server whole.
+    The text of one file, its statements and its headers. The hash is that of the text, whatever its line ends.
+    """
+
+    name: str
+    text: str
+    statements: tuple[Statement, ...]
+    headers: Headers
+
+    @property
+    def sha256(self) -> str:
+        """
+        What the ledger keeps to know an edited file by.
+        """
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class SqlMigration:
+    """
+    One migration: the file that applies it, and the one that takes it back where there is one.
     """
 
     id: str
-    hash: str
-    use_transactions: bool
+    up: SqlFile
+    down: SqlFile | None
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path.name.removesuffix(".sql"), str(path), str(path.parent))
-        self.apply_text = _read(path)
-        self.rollback_text = _read(path.with_name(self.id + _ROLLBACK))
-        directives, _, statements = parse_metadata_from_sql_comments(self.apply_text)
-        ignored = _DIRECTIVE.findall(statements + "\n" + self.rollback_text)
-        if ignored or not all(name.islower() for name in _DIRECTIVE.findall(self.apply_text)):
-            raise MigrationFolderError(f"{path.name}: `-- depends:` and `-- transactional:` lead the file, in lower case")
-        self.depends_on = frozenset(directives.get("depends", "").split())
-        transactional = directives.get("transactional", "true")
-        if transactional not in ("true", "false"):
-            raise MigrationFolderError(f"{path.name}: `-- transactional:` is true or false, in lower case")
-        self.use_transactions = transactional == "true"
-        self.steps = ()  # loaded: yoyo must not read the file again, in the encoding of the locale
+    @property
+    def hash(self) -> str:
+        """
+        What yoyo knows a migration by: the hash of its name.
+        """
+        return hashlib.sha256(self.id.encode()).hexdigest()
+
+    @property
+    def transactional(self) -> bool:
+        """
+        Whether each of its files runs in one transaction; the header of the file that applies it decides for both.
+        """
+        return self.up.headers.transactional
 
 
-def read(folder: Path) -> list[SqlMigration]:
+@dataclass(frozen=True, slots=True)
+class Repeatable:
     """
-    Return the migrations of a folder in the order in which they apply: that of their numbers.
-
-    Raises MigrationFolderError for a folder that is missing or empty, a name out of pattern, a number used twice, a missing
-    rollback file, a dependency that does not come before, and a file that begins or ends transactions itself.
+    A file that is applied whenever its text has changed, after the numbered ones: views, functions.
     """
-    if not folder.is_dir():
-        raise MigrationFolderError(f"there is no folder of migrations at {folder}")
-    paths = sorted(path for path in folder.iterdir() if path.suffix in (".sql", ".py"))
-    names = {path.name for path in paths}
-    found = [_checked(path, names) for path in paths if not path.name.endswith(_ROLLBACK)]
-    if not found:
-        raise MigrationFolderError(f"there are no migrations in {folder}")
-    orphans = {name for name in names if name.endswith(_ROLLBACK)} - {each.id + _ROLLBACK for each in found}
-    if orphans:
-        raise MigrationFolderError(f"{', '.join(sorted(orphans))}: there is nothing to roll back")
-    for before, each in zip([None, *found], found, strict=False):
-        if before is not None and before.id[:4] == each.id[:4]:
-            raise MigrationFolderError(f"{before.id} and {each.id} have the same number")
-        unmet = each.depends_on - {other.id for other in found if other.id < each.id}
-        if unmet:
-            raise MigrationFolderError(f"{each.id}.sql depends on {', '.join(sorted(unmet))}, which does not come before it")
-    return found
+
+    id: str
+    up: SqlFile
 
 
-def _checked(path: Path, names: set[str]) -> SqlMigration:
-    name = path.name.removesuffix(".sql")
-    if not _NAME.fullmatch(name):
-        raise MigrationFolderError(f"{path.name}: a migration is called NNNN_words.sql, in lower case")
-    if name + _ROLLBACK not in names:
-        raise MigrationFolderError(f"{path.name}: {name}{_ROLLBACK} is missing")
-    return SqlMigration(path)
+@dataclass(slots=True)
+class Folder:
+    """
+    What is in a folder, and what is wrong with it.
+    """
+
+    path: Path
+    migrations: list[SqlMigration] = field(default_factory=list[SqlMigration])
+    repeatables: list[Repeatable] = field(default_factory=list[Repeatable])
+    refusals: list[Refusal] = field(default_factory=list[Refusal])
+
+    def refuse(self, rule: str, message: str, id_: str | None = None, code: int = 2) -> None:
+        """
+        Note one more thing that is wrong.
+        """
+        self.refusals.append(Refusal(rule, code, message, id_))
 
 
-def _read(path: Path) -> str:
+def read(path: Path) -> Folder:
+    """
+    Return the migrations of a folder in the order in which they apply, that of their numbers, with all refusals.
+
+    Raises MigrationFolderError for a folder that is missing or holds no migration.
+    """
+    if not path.is_dir():
+        raise _nothing("folder-missing", f"there is no folder of migrations at {path}")
+    folder = Folder(path)
+    paths = sorted(each for each in path.iterdir() if each.suffix in (".sql", ".py"))
+    names = {each.name for each in paths}
+    for each in paths:
+        if not each.name.endswith(ROLLBACK):
+            _add(folder, each, names)
+    known = {migration.id + ROLLBACK for migration in folder.migrations} | {p.stem + ROLLBACK for p in paths}
+    for name in sorted(each for each in names - known if each.endswith(ROLLBACK)):
+        folder.refuse("rollback-alone", f"{name}: there is nothing to roll back")
+    if not folder.migrations and not folder.refusals:
+        raise _nothing("folder-empty", f"there are no migrations in {path}")
+    _check_order(folder)
+    _add_repeatables(folder)
+    return folder
+
+
+def forward(path: Path) -> list[SqlFile]:
+    """
+    Return the files that `up` applies to an empty database, in their order, the repeatable ones last.
+
+    Raises MigrationFolderError, which names everything that is wrong in the folder.
+    """
+    folder = read(path)
+    if folder.refusals:
+        raise MigrationFolderError("\n".join(refusal.message for refusal in folder.refusals))
+    return [*(each.up for each in folder.migrations), *(each.up for each in folder.repeatables)]
+
+
+def read_file(path: Path, folder: Folder) -> SqlFile | None:
+    """
+    Return one file, or None; what is wrong with it is noted in the folder.
+    """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MigrationFolderError(f"{path.name} cannot be read as UTF-8") from error
-    if any(_CONTROL.match(statement) for statement in _OPAQUE.sub(" ", text).split(";")):
-        raise MigrationFolderError(f"{path.name}: the runner begins and ends the transaction, the file must not")
-    return text
+        tokens = tokens_of(text, path.name)
+        found = tuple(statements(text, path.name))
+    except (OSError, UnicodeDecodeError):
+        folder.refuse("unreadable", f"{path.name} cannot be read as UTF-8", path.stem)
+        return None
+    except QueryFileError as error:
+        folder.refuse("unreadable", str(error), path.stem)
+        return None
+    headers, faults = _headers.parse(tokens)
+    for fault in faults:
+        folder.refuse("header", f"{path.name}: {fault}", path.stem)
+    for statement in found:
+        for rule, message in _forbidden(statement):
+            folder.refuse(rule, f"{path.name}:{statement.line}: {message}", path.stem)
+    return SqlFile(path.name, text, found, headers)
+
+
+def _nothing(rule: str, message: str) -> MigrationFolderError:
+    error = MigrationFolderError(message)
+    error.refusals = (Refusal(rule, 2, message),)
+    return error
+
+
+def _forbidden(statement: Statement) -> Iterator[tuple[str, str]]:
+    words = statement.words
+    if words[0] in _CONTROL or words[:2] == ("prepare", "transaction"):
+        yield "transaction-control", "the runner begins and ends the transaction, the file must not"
+    if words[0] == "copy" and _TO_CLIENT & set(words):
+        yield "copy-stdin", "COPY from or to the client has no client here: write INSERT"
+
+
+def _add(folder: Folder, path: Path, names: set[str]) -> None:
+    name = path.name.removesuffix(".sql")
+    if path.suffix == ".py":
+        folder.refuse("python-file", f"{path.name}: a migration is SQL, called NNNN_words.sql", path.stem)
+        return
+    if not _NAME.fullmatch(name):
+        folder.refuse("file-name", f"{path.name}: a migration is called NNNN_words.sql, in lower case", path.stem)
+        return
+    up = read_file(path, folder)
+    has_rollback = name + ROLLBACK in names
+    down = read_file(path.with_name(name + ROLLBACK), folder) if has_rollback else None
+    if up is None:
+        return
+    migration = SqlMigration(name, up, down)
+    _check_files(folder, migration, has_rollback=has_rollback)
+    folder.migrations.append(migration)
+
+
+def _check_files(folder: Folder, migration: SqlMigration, *, has_rollback: bool) -> None:
+    headers, name = migration.up.headers, migration.id
+    if not has_rollback and headers.irreversible is None:
+        message = f"{name}.sql: {name}{ROLLBACK} is missing: write it, or `-- store: irreversible: reason`"
+        folder.refuse("rollback-missing", message, name, 9)
+    if migration.down is not None and (migration.down.headers != Headers()):
+        folder.refuse("header", f"{migration.down.name}: headers belong into {name}.sql, which decides for both", name)
+    if headers.batch:
+        _check_batch(folder, migration)
+    if not headers.transactional:
+        for file in filter(None, (migration.up, migration.down)):
+            if len(file.statements) != 1:
+                message = f"{file.name}: outside a transaction a file has one statement, this one has {len(file.statements)}"
+                folder.refuse("one-statement", message, name)
+            else:
+                _check_concurrently(folder, file, name)
+
+
+def _check_concurrently(folder: Folder, file: SqlFile, name: str) -> None:
+    words = file.statements[0].words
+    if words[0] != "create" or "concurrently" not in words[:4]:
+        return
+    after = words[words.index("concurrently") + 1 :]
+    if after[:1] == ("on",):
+        folder.refuse("index-name", f"{file.name}: an index built concurrently needs a name, to be found again", name)
+    if after[:3] == ("if", "not", "exists"):
+        message = f"{file.name}: IF NOT EXISTS would take an INVALID index for a finished one: leave it out"
+        folder.refuse("index-if-not-exists", message, name)
+
+
+def _check_batch(folder: Folder, migration: SqlMigration) -> None:
+    found = migration.up.statements
+    first = found[0].words[0] if found else ""
+    if len(found) != 1 or "limit" not in found[0].words or first not in ("update", "delete", "insert", "with"):
+        message = f"{migration.id}.sql: a batch is one UPDATE, DELETE or INSERT whose rows a LIMIT bounds"
+        folder.refuse("batch", message, migration.id)
+
+
+def _check_order(folder: Folder) -> None:
+    found = folder.migrations
+    for before, each in itertools.pairwise(found):
+        if before.id[:4] == each.id[:4]:
+            folder.refuse("number-twice", f"{before.id} and {each.id} have the same number", each.id)
+    for each in found:
+        unmet = each.up.headers.depends - {other.id for other in found if other.id < each.id}
+        if unmet:
+            message = f"{each.id}.sql depends on {', '.join(sorted(unmet))}, which does not come before it"
+            folder.refuse("depends", message, each.id)
+
+
+def _add_repeatables(folder: Folder) -> None:
+    place = folder.path / REPEATABLE
+    for path in sorted(place.glob("*")) if place.is_dir() else ():
+        if path.suffix != ".sql" or not _REPEATABLE.fullmatch(path.stem):
+            folder.refuse("file-name", f"{REPEATABLE}/{path.name}: a repeatable file is called words.sql, in lower case")
+        elif (file := read_file(path, folder)) is not None:
+            if file.headers != Headers(timeout=file.headers.timeout):
+                folder.refuse("header", f"{REPEATABLE}/{path.name}: a repeatable file has no header but `-- store: timeout:`")
+            folder.repeatables.append(Repeatable(f"{REPEATABLE}/{path.stem}", file))

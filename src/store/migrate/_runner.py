@@ -1,43 +1,28 @@
 """
-Applies migrations and takes them back: one runner at a time, one transaction a file, the record in the same transaction.
+Moves a schema up and down and says where it is: one runner at a time, each file whole or not at all.
 """
 
 from __future__ import annotations
 
-import time
-import zlib
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+import logging
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import psycopg
+from store.errors import MigrationDrift, MigrationError, Refusal, StoreError
+from store.migrate import _apply, _lock, _preflight
+from store.migrate._folder import Folder, Repeatable, SqlMigration, read
+from store.migrate._ledger import Entry, Last
+from store.migrate._report import Options, Report, Step
+from store.migrate._seal import check_seal
+from store.migrate._session import Connect, Session, opened
 
-from store.errors import MigrationError, MigrationLocked, StoreError, Unavailable, from_postgres
-from store.migrate._backend import Backend
-from store.migrate._folder import SqlMigration, read
+Heard = Callable[[str], None]
 
-Connect = Callable[[], psycopg.Connection[Any]]
-
-_LOCK_SPACE = 1937010546  # "stor"
-_LOCK = zlib.crc32(b"store_migrations") - 2**31  # advisory keys are signed
-_LOCK_WAIT = 600.0
-_SESSION = """
-    SELECT
-        set_config('search_path', '', false),
-        set_config('client_encoding', 'UTF8', false),
-        set_config('idle_session_timeout', '0', false),
-        set_config('idle_in_transaction_session_timeout', '0', false),
-        pg_backend_pid()
-"""
-_TRY_LOCK = "SELECT pg_try_advisory_lock(%s::integer, %s::integer)"
-_HOLDER = """
-    SELECT pid FROM pg_catalog.pg_locks
-    WHERE locktype = 'advisory' AND classid::bigint = %s AND objid::bigint = %s AND granted
-        AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-"""
+_log = logging.getLogger("store.migrate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +37,14 @@ class MigrationStatus:
 
 
 def up(
-    connect: Connect, folder: Path, on_applied: Callable[[str], None] | None = None, *, lock_wait: float = _LOCK_WAIT
+    connect: Connect,
+    folder: Path,
+    on_applied: Heard | None = None,
+    *,
+    to: str | None = None,
+    plan: str | None = None,
+    options: Options | None = None,
+    report: Report | None = None,
 ) -> list[str]:
     """
     Apply what is pending, in order, and return its ids; `on_applied` hears of each one when it is stored.
@@ -60,60 +52,111 @@ def up(
     A second runner waits for the first. Raises MigrationError, and leaves the database at the last whole migration, when
     PostgreSQL refuses a file; before anything is applied when the folder and the database do not belong together.
     """
-    migrations = read(folder)
-    done: list[str] = []
-    with _backend(connect, lock_wait) as backend:
-        backend.create_state()
-        for migration in _pending(migrations, [name for name, _ in backend.applied()]):
-            with _named(f"{migration.id}.sql", migration.apply_text):
-                backend.apply(migration)
-            done.append(migration.id)
+    options, report = options or Options(), report or Report("up")
+    contents = read(folder)
+    with refusing(report), _session(connect, options, report, contents, writes=True) as session:
+        check(session, contents, to)
+        session.lock()
+        check(session, contents, to)  # again: another runner may have been at work until now
+        if plan is not None:
+            report.plan_hash = plan
+            _preflight.refuse(check_seal(session, contents, plan, to))
+        session.create_state()
+        adopt(session, contents)
+        _warn_of_drift(session, strict=options.strict or plan is not None)
+        for work in _work(session, contents, to):
+            step = work()
+            report.applied.append(step)
+            del report.pending[0]
             if on_applied is not None:
-                on_applied(migration.id)
-    return done
+                on_applied(step.id)
+        session.fingerprint()
+    return [step.id for step in report.applied]
 
 
 def down(
     connect: Connect,
     folder: Path,
-    on_undone: Callable[[str], None] | None = None,
+    on_undone: Heard | None = None,
     *,
     count: int = 1,
-    lock_wait: float = _LOCK_WAIT,
+    to: str | None = None,
+    options: Options | None = None,
+    report: Report | None = None,
 ) -> list[str]:
     """
-    Take the `count` migrations back that were applied last, latest first, and return their ids.
+    Take the `count` migrations back that were applied last, latest first, or all that came after `to`; return their ids.
 
-    Raises MigrationError for one whose files are not in the folder, and when PostgreSQL refuses its rollback file.
+    Raises MigrationError for one that is not in the folder or irreversible, and when PostgreSQL refuses its rollback file.
     """
-    known = {migration.id: migration for migration in read(folder)}
-    done: list[str] = []
-    with _backend(connect, lock_wait) as backend:
-        applied = [name for name, _ in backend.applied()]
-        for name in list(reversed(applied))[: max(count, 0)]:
-            if name not in known:
-                raise MigrationError(f"{name} was applied, but is not in {folder}: it cannot be taken back")
-            migration = known[name]
-            with _named(f"{name}.rollback.sql", migration.rollback_text):
-                backend.take_back(migration)
-            done.append(name)
+    options, report = options or Options(), report or Report("down")
+    contents = read(folder)
+    with refusing(report), _session(connect, options, report, contents, writes=True) as session:
+        session.lock()
+        applied = [name for name, _ in session.backend.applied()]
+        _preflight.target(contents, to, applied)
+        names = applied[applied.index(to) + 1 :] if to is not None else applied[max(0, len(applied) - count) :]
+        if not names:
+            return []
+        _preflight.refuse([*_fatal(contents), *_preflight.undoing(contents, names[::-1])])
+        session.create_state()
+        adopt(session, contents)
+        for migration in _chosen(contents, names[::-1]):
+            report.applied.append(_apply.take_back(session, migration))
             if on_undone is not None:
-                on_undone(name)
-    return done
+                on_undone(migration.id)
+    return [step.id for step in report.applied]
 
 
-def status(connect: Connect, folder: Path) -> list[MigrationStatus]:
+def redo(connect: Connect, folder: Path, *, options: Options | None = None, report: Report | None = None) -> list[str]:
+    """
+    Take the last migration back and apply it again, under one lock, and return its id.
+
+    Raises MigrationDrift when the schema is not what it was before.
+    """
+    options, report = options or Options(), report or Report("redo")
+    contents = read(folder)
+    with refusing(report), _session(connect, options, report, contents, writes=True) as session:
+        session.lock()
+        names = [name for name, _ in session.backend.applied()][-1:]
+        _preflight.refuse([*_fatal(contents), *_preflight.undoing(contents, names)])
+        session.create_state()
+        adopt(session, contents)
+        before = session.fingerprint()
+        for migration in _chosen(contents, names):
+            report.applied += [_apply.take_back(session, migration), _apply.apply(session, migration)]
+        if session.fingerprint() != before:
+            raise MigrationDrift(
+                f"{names[0]} was applied again, and the schema is not what it was before: is its rollback whole?"
+            )
+    return names
+
+
+def status(
+    connect: Connect, folder: Path, *, options: Options | None = None, report: Report | None = None
+) -> list[MigrationStatus]:
     """
     Return every migration of the folder and of the database with its state; only reads, and takes no lock.
+
+    `report.refusals` then holds what would keep `up` from beginning.
     """
-    migrations = read(folder)
-    with _backend(connect, lock_wait=None) as backend:
-        applied = dict(backend.applied())
-    known = {migration.id for migration in migrations}
-    unknown = [MigrationStatus(name, "unknown", at) for name, at in applied.items() if name not in known]
-    return unknown + [
-        MigrationStatus(each.id, "applied" if each.id in applied else "pending", applied.get(each.id)) for each in migrations
+    options, report = options or Options(), report or Report("status")
+    contents = read(folder)
+    with _session(connect, options, report, contents, writes=False) as session:
+        applied = dict(session.backend.applied())
+        recorded = session.ledger.recorded()
+        report.refusals = tuple(_all(contents, list(applied), recorded, options))
+        report.holders = [str(each) for each in _lock.holders(session.connection, options.state_schema)]
+    known = {migration.id for migration in contents.migrations}
+    found = [MigrationStatus(name, "unknown", at) for name, at in applied.items() if name not in known]
+    found += [
+        MigrationStatus(each.id, "applied" if each.id in applied else "pending", applied.get(each.id))
+        for each in contents.migrations
     ]
+    changed = {each.id for each in _changed(contents, recorded)}
+    found += [MigrationStatus(r.id, "pending" if r.id in changed else "applied", None) for r in contents.repeatables]
+    report.pending = [{"id": each.id} for each in found if each.state == "pending"]
+    return found
 
 
 def pending(connect: Connect, folder: Path) -> list[str]:
@@ -123,88 +166,126 @@ def pending(connect: Connect, folder: Path) -> list[str]:
     return [each.id for each in status(connect, folder) if each.state == "pending"]
 
 
-def _pending(migrations: list[SqlMigration], applied: list[str]) -> list[SqlMigration]:
-    known = {migration.id for migration in migrations}
-    unknown = [name for name in applied if name not in known]
-    if unknown:
-        raise MigrationError(f"the database has {', '.join(unknown)} applied, which this folder does not know: is it older?")
-    todo = [migration for migration in migrations if migration.id not in applied]
-    late = [migration.id for migration in todo if applied and migration.id < max(applied)]
-    if late:
-        raise MigrationError(f"{', '.join(late)} would be applied out of order, after {max(applied)}: give it a later number")
-    return todo
+# --- shared with the other commands ----------------------------------------------------------------------------------
 
 
-# --- one connection, one runner --------------------------------------------------------------------------------------
+def check(session: Session, folder: Folder, to: str | None = None) -> None:
+    """
+    Raise one MigrationError for everything that keeps `up` from beginning.
+    """
+    applied = [name for name, _ in session.backend.applied()]
+    _preflight.target(folder, to, [migration.id for migration in folder.migrations])
+    _preflight.refuse(_all(folder, applied, session.ledger.recorded(), session.options))
+
+
+def adopt(session: Session, folder: Folder) -> None:
+    """
+    Enter into the ledger what was applied before there was one, or by plain yoyo: with the content its file has now.
+    """
+    recorded = session.ledger.recorded()
+    known = {migration.id: migration for migration in folder.migrations}
+    for name, _ in session.backend.applied():
+        if name in known and (name not in recorded or recorded[name].operation == "down"):
+            migration = known[name]
+            down_hash = migration.down.sha256 if migration.down else None
+            session.ledger.write(Entry(name, "adopt", migration.up.sha256, down_hash), "done")
+            _log.info("%s was applied before there was a ledger: recorded as its file is now", name)
 
 
 @contextmanager
-def _backend(connect: Connect, lock_wait: float | None) -> Generator[Backend]:
-    with _translated():
-        connection = connect()
+def _session(connect: Connect, options: Options, report: Report, folder: Folder, *, writes: bool) -> Generator[Session]:
+    with ExitStack() as stack:
         try:
-            connection.autocommit = True
-            _prepare(connection)
-            if lock_wait is not None:
-                _lock(connection, lock_wait)
-            yield Backend(connection)
-        finally:
-            connection.close()  # and with it goes the lock, however this process ends
+            session = stack.enter_context(opened(connect, options, report, writes=writes))
+        except StoreError:
+            _preflight.refuse(folder.refusals)  # what is wrong with the files is told also where no server answers
+            raise
+        yield session
 
 
-def _prepare(connection: psycopg.Connection[Any]) -> None:
-    # A server that loses its runner ends the orphaned file at once, and its lock; not every system lets it notice.
-    with suppress(psycopg.errors.InvalidParameterValue):
-        connection.execute("SET client_connection_check_interval = '500ms'")
-    row = connection.execute(_SESSION).fetchone()
-    if row is None or row[-1] != connection.info.backend_pid:
-        raise MigrationError("migrations need a connection to PostgreSQL itself, not to a pooler: set STORE_MIGRATE_URL")
+class refusing:  # noqa: N801 (used like a function)
+    """
+    A block whose refusals end up in the report.
+    """
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, MigrationError):
+            self._report.refusals = error.refusals
 
 
-def _lock(connection: psycopg.Connection[Any], wait: float) -> None:
-    # On the connection that runs the files, so that an orphan still at work keeps it. Polled, because a blocked
-    # pg_advisory_lock is a snapshot that CREATE INDEX CONCURRENTLY of the other runner would wait for.
-    deadline = time.monotonic() + wait
-    while connection.execute(_TRY_LOCK, (_LOCK_SPACE, _LOCK)).fetchone() != (True,):
-        if time.monotonic() >= deadline:
-            holders = connection.execute(_HOLDER, (_LOCK_SPACE, _LOCK % 2**32)).fetchall()
-            names = ", ".join(str(holder[0]) for holder in holders) or "gone by now"
-            raise MigrationLocked(f"another runner is at work (server process {names}): nothing was done, try again later")
-        time.sleep(0.2)
+def _all(folder: Folder, applied: list[str], recorded: dict[str, Last], options: Options) -> list[Refusal]:
+    return [
+        *folder.refusals,
+        *_preflight.history(folder, applied, recorded),
+        *_preflight.order(folder, applied, options.allow_out_of_order),
+    ]
 
 
-@contextmanager
-def _translated() -> Generator[None]:
-    try:
-        yield
-    except psycopg.OperationalError as error:
-        if error.sqlstate is None:
-            raise Unavailable(f"PostgreSQL cannot be reached: {error}") from None
-        raise _store_error(error) from None
-    except psycopg.Error as error:
-        raise _store_error(error) from None
+def _fatal(folder: Folder) -> list[Refusal]:
+    return [refusal for refusal in folder.refusals if refusal.exit_code == 2]
 
 
-def _store_error(error: psycopg.Error) -> StoreError:
-    return from_postgres(error.sqlstate, constraint=error.diag.constraint_name, primary=error.diag.message_primary)
+def _chosen(folder: Folder, names: Iterable[str]) -> list[SqlMigration]:
+    known = {migration.id: migration for migration in folder.migrations}
+    return [known[name] for name in names]
 
 
-@contextmanager
-def _named(file: str, text: str) -> Generator[None]:
-    try:
-        yield
-    except psycopg.Error as error:
-        place = f"{file}:{_line(text, error)}"
-        message = error.diag.message_primary or "the connection was lost"
-        raise MigrationError(
-            f"{place}: {message} (SQLSTATE {error.sqlstate}); nothing of this file is stored",
-            sqlstate=error.sqlstate,
-            constraint=error.diag.constraint_name,
-        ) from None
-    except MigrationError as error:
-        raise MigrationError(f"{file}: {error}") from error
+def _changed(folder: Folder, recorded: dict[str, Last]) -> list[Repeatable]:
+    return [each for each in folder.repeatables if each.id not in recorded or recorded[each.id].sha256 != each.up.sha256]
 
 
-def _line(text: str, error: psycopg.Error) -> int:
-    position = int(error.diag.statement_position or 1)
-    return text.count("\n", 0, position - 1) + 1
+def todo(session: Session, folder: Folder, to: str | None) -> tuple[list[SqlMigration], list[Repeatable]]:
+    """
+    Return what is to be done, in order: what a killed `down` left half taken back, the pending files, the changed repeatables.
+    """
+    applied = {name for name, _ in session.backend.applied()}
+    newest = session.ledger.newest()
+
+    def is_due(migration: SqlMigration) -> bool:
+        last = newest.get(migration.id)
+        half = last is not None and last.operation == "down" and last.outcome != "done" and not migration.transactional
+        return migration.id not in applied or half
+
+    migrations = [each for each in folder.migrations if (to is None or each.id <= to) and is_due(each)]
+    return migrations, [] if to is not None else _changed(folder, session.ledger.recorded())
+
+
+def _work(session: Session, folder: Folder, to: str | None) -> list[Callable[[], Step]]:
+    applied = {name for name, _ in session.backend.applied()}
+    migrations, repeatables = todo(session, folder, to)
+    names = [each.id for each in migrations] + [each.id for each in repeatables]
+    session.report.pending = [{"id": name} for name in names]
+    return [
+        *(
+            _bound(session, each, out_of_order=each.id < max(applied, default=""), repaired=each.id in applied)
+            for each in migrations
+        ),
+        *(_bound_repeatable(session, each) for each in repeatables),
+    ]
+
+
+def _bound(
+    session: Session, migration: SqlMigration, *, out_of_order: bool = False, repaired: bool = False
+) -> Callable[[], Step]:
+    return lambda: _apply.apply(session, migration, out_of_order=out_of_order, repaired=repaired)
+
+
+def _bound_repeatable(session: Session, repeatable: Repeatable) -> Callable[[], Step]:
+    return lambda: _apply.repeat(session, repeatable)
+
+
+def _warn_of_drift(session: Session, *, strict: bool) -> None:
+    expected, found = session.ledger.fingerprint(), session.fingerprint()
+    if expected is None or expected == found:
+        return
+    message = f"the schema is not what the last migration left: fingerprint {found[:12]}, recorded {expected[:12]}"
+    if strict:
+        _preflight.refuse([Refusal("drift", 8, message)])
+    session.report.warnings.append(message)
+    _log.warning("%s; going on", message)

@@ -1,0 +1,198 @@
+"""
+What the commands of `store migrate` have in common: their options, what ends them, and the one JSON object they print.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import signal
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.markup import escape
+
+from store import _files
+from store.cli._output import AsJson, err, exit_code, is_json, out, print_json, printable
+from store.errors import (
+    MigrationDrift,
+    MigrationHistoryError,
+    MigrationRefused,
+    MigrationResumable,
+    PermissionDenied,
+    ReadOnly,
+    ServerTooOld,
+    StoreError,
+)
+from store.migrate import Report
+
+__all__ = [
+    "AllowDown",
+    "AsJson",
+    "Folder",
+    "LockTimeout",
+    "LockWait",
+    "LongTimeout",
+    "Role",
+    "SearchPath",
+    "StateSchema",
+    "StatementTimeout",
+    "Wait",
+    "finish",
+    "folder_of",
+    "heard",
+    "is_json",
+    "out",
+    "reporting",
+]
+
+_CODES: tuple[tuple[type[StoreError], int], ...] = (
+    (MigrationResumable, 6),
+    (MigrationHistoryError, 7),
+    (MigrationDrift, 8),
+    (MigrationRefused, 9),
+    (PermissionDenied, 10),
+    (ReadOnly, 10),
+    (ServerTooOld, 10),
+)
+_OUTCOMES = {
+    0: "done",
+    1: "error",
+    2: "refused",
+    3: "pending",
+    4: "locked",
+    5: "failed",
+    6: "resumable",
+    7: "refused",
+    8: "drift",
+    9: "refused",
+    10: "unreachable",
+}
+_DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*(ms|s|min|h|)")
+_SECONDS = {"ms": 0.001, "": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+def _seconds(text: str | float) -> float:
+    if not isinstance(text, str):  # the default, which typer also hands over
+        return text
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        message = "a number and a unit: 500ms, 60s, 10min, 1h"
+        raise typer.BadParameter(message)
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def _identifier(text: str) -> str:
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", text):
+        message = "a name in lower case: letters, digits, underscores"
+        raise typer.BadParameter(message)
+    return text
+
+
+def _duration(name: str, text: str) -> Any:
+    return typer.Option(name, metavar="TIME", parser=_seconds, help=text)
+
+
+Folder = Annotated[
+    Path | None,
+    typer.Option("--folder", help="A folder of migrations of your own. Default: the ones that come with the package."),
+]
+Wait = Annotated[float, _duration("--wait", "Wait this long for a server that is still coming. A wrong password never waits.")]
+LockWait = Annotated[float, _duration("--lock-wait", "Wait this long for another runner, and for the locks of a file.")]
+LockTimeout = Annotated[float, _duration("--lock-timeout", "How long one attempt may queue for a lock, before it tries later.")]
+StatementTimeout = Annotated[float, _duration("--statement-timeout", "How long a statement may take inside a transaction.")]
+LongTimeout = Annotated[float, _duration("--long-timeout", "The same for one that blocks nobody: outside one, and VALIDATE.")]
+Role = Annotated[str | None, typer.Option("--role", help="Act as this role (SET ROLE): what is made belongs to it.")]
+StateSchema = Annotated[
+    str, typer.Option("--state-schema", parser=_identifier, help="Where the state of this folder is kept; one a folder.")
+]
+SearchPath = Annotated[
+    str, typer.Option("--search-path", help="For folders with unqualified names. Without it, such a name is an error.")
+]
+AllowDown = Annotated[
+    bool, typer.Option("--allow-down", help="Needed on any server but the embedded one: most rollbacks lose data.")
+]
+
+
+class _Terminated(KeyboardInterrupt):
+    """
+    SIGTERM, ending the command as Ctrl-C does.
+    """
+
+
+def folder_of(folder: Path | None) -> Path:
+    """
+    Return the folder that was named, else the one of the package.
+    """
+    return folder or _files.folder("migrations")
+
+
+@contextmanager
+def reporting(report: Report, *, as_json: bool) -> Generator[None]:
+    """
+    A block whose end, whatever it is, becomes an exit code, one sentence or one JSON object. SIGTERM ends it like Ctrl-C: what
+    runs is cancelled and rolled back.
+    """
+    before = signal.signal(signal.SIGTERM, _terminate)
+    _log_to_stderr()
+    try:
+        yield
+    except StoreError as error:
+        _fail(report, _code(error), error, as_json=as_json)
+    except KeyboardInterrupt:
+        _fail(report, 6 if report.resumable else 5, None, as_json=as_json)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def heard(words: str, *, as_json: bool) -> Callable[[str], None] | None:
+    """
+    Return what tells a person of each migration, or nothing where nobody reads along.
+    """
+
+    def say(name: str) -> None:
+        out.print(f"{words} {name}")
+
+    return None if as_json else say
+
+
+def finish(report: Report, *, as_json: bool, code: int = 0, **more: Any) -> None:
+    """
+    Print the JSON of a command that came to its end, and exit.
+    """
+    if as_json:
+        print_json({"outcome": _OUTCOMES[code], "exit_code": code, "error": None} | report.as_json() | more)
+    if code:
+        raise typer.Exit(code)
+
+
+def _fail(report: Report, code: int, error: StoreError | None, *, as_json: bool) -> NoReturn:
+    words = "interrupted: what is recorded is done, the rest was rolled back; run it again" if error is None else str(error)
+    if as_json:
+        told = {"type": "Interrupted" if error is None else type(error).__name__, "message": words}
+        sqlstate = None if error is None else error.sqlstate
+        outcome = "interrupted" if error is None else _OUTCOMES[code]
+        print_json({"outcome": outcome, "exit_code": code, "error": told | {"sqlstate": sqlstate}} | report.as_json())
+    else:
+        err.print(f"[bold red]store:[/] {escape(printable(words))}", soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def _code(error: StoreError) -> int:
+    return next((code for kind, code in _CODES if isinstance(error, kind)), None) or exit_code(error)
+
+
+def _terminate(_number: int, _frame: object) -> NoReturn:
+    raise _Terminated
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log = logging.getLogger("store.migrate")
+    log.setLevel(logging.INFO)
+    log.handlers = [handler]
+    log.propagate = False

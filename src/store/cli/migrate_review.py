@@ -1,0 +1,172 @@
+"""
+`store migrate lint`, `fingerprint` and `verify`: what a person looks at before and after the schema moves.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from store.cli._migrating import Folder, StateSchema, Wait, folder_of, reporting
+from store.cli._output import AsJson, is_json, out, print_json
+from store.cli.migrate import app
+from store.errors import MigrationFolderError, Refusal
+from store.migrate import Options, Report, connector
+from store.migrate import review as _review
+from store.settings import Settings
+
+__all__ = ["app"]
+
+STATE_SCHEMA = Options().state_schema
+_OUTCOMES = {0: "done", 2: "refused", 7: "refused", 8: "drift", 9: "refused"}
+_DRIFT = 8
+_REFUSED = 9
+_COLOURS = {"error": "red", "warning": "yellow"}
+
+ServerVersion = Annotated[
+    int | None, typer.Option("--pg", metavar="VERSION", help="The PostgreSQL to try it on: 16 or 18. Default: the newest.")
+]
+
+
+@app.command()
+def lint(
+    place: Annotated[Path | None, typer.Argument(metavar="FOLDER", help="Default: the migrations of the package.")] = None,
+    *,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the .locks.txt beside each migration, and MANIFEST, from what was seen.")
+    ] = False,
+    pg: ServerVersion = None,
+    as_json: AsJson = None,
+) -> None:
+    """
+    Review migrations before anybody runs them: by their text (squawk), and by what they lock, rewrite, read and change on a
+    throw-away server that is made for it. The database in use has no part in it.
+
+    Exit codes: 0 nothing forbidden (warnings included), 2 the folder cannot be read, 9 an error was found, or a .locks.txt or
+    MANIFEST beside the files is not what they do.
+    """
+    json, folder = is_json(as_json), folder_of(place)
+    with reporting(Report("lint"), as_json=json), _review.scratch(pg) as server:
+        made = _review.review(server, folder)
+        written = _review.write(folder, made) if write and not made.errors else []
+        stale = _review.stale(folder, made)
+    code = _REFUSED if made.errors or stale else 0
+    if json:
+        findings = [dataclasses.asdict(finding) for finding in made.findings]
+        _object("lint", code, findings=findings, stale=stale, written=written, unfilled=made.unfilled)
+    else:
+        _print_review(made, stale, written)
+    _end(code)
+
+
+@app.command()
+def fingerprint(
+    *,
+    lines: Annotated[bool, typer.Option("--lines", help="Print what the hash is made of, one line an object.")] = False,
+    diff: Annotated[
+        Path | None, typer.Option("--diff", metavar="FILE", help="Compare with the output of --lines, and name what differs.")
+    ] = None,
+    wait: Wait = 0.0,
+    as_json: AsJson = None,
+) -> None:
+    """
+    Print the hash of the schema in use: the same on every PostgreSQL, and moved by every change of an object. Only reads.
+
+    Exit codes: 0 done, or nothing differs, 8 something differs from FILE, 10 the server cannot be reached.
+    """
+    json = is_json(as_json)
+    told: list[str] = []
+    with reporting(Report("fingerprint"), as_json=json):
+        expected = None if diff is None else _lines_of(diff)
+        found = _review.live_lines(connector(Settings.load(), read_only=True, wait=wait))
+        told = [] if expected is None else _review.difference(expected, found)
+    code = _DRIFT if told else 0
+    if json:
+        more = {"lines": found} if lines else {}
+        _object("fingerprint", code, fingerprint=_review.digest(found), differences=told, **more)
+    else:
+        for line in told if diff is not None else found if lines else [_review.digest(found)]:
+            typer.echo(line)
+    _end(code)
+
+
+@app.command()
+def verify(
+    *,
+    scratch: Annotated[
+        bool,
+        typer.Option("--scratch", help="Also try the files on a throw-away server: up, down, up; against sql/schema."),
+    ] = False,
+    live: Annotated[
+        bool, typer.Option("--live/--no-live", help="Look at the database in use. --no-live is for CI, with --scratch.")
+    ] = True,
+    pg: ServerVersion = None,
+    state_schema: StateSchema = STATE_SCHEMA,
+    wait: Wait = 0.0,
+    folder: Folder = None,
+    as_json: AsJson = None,
+) -> None:
+    """
+    Is the schema what the migrations made? Files against their record, the schema against the fingerprint that the last
+    migration left, INVALID indexes, constraints that are NOT VALID still. With --scratch also: every rollback takes back what
+    its migration did, sql/schema is what the migrations make, and what drifted is named. Only reads.
+
+    `store verify` looks at the sums of the shop, `store check` at the queries. Exit codes: 0 all of it holds, 7 files and
+    record disagree, 8 the schema drifted or is half done, 9 the files do not hold together, 10 no connection.
+    """
+    json, place = is_json(as_json), folder_of(folder)
+    faults: list[Refusal] = []
+    found: _review.Verified | None = None
+    with reporting(Report("verify"), as_json=json):
+        if live:
+            connect = connector(Settings.load(), read_only=True, wait=wait)
+            found = _review.verify_live(connect, place, Options(state_schema=state_schema))
+            faults += found.faults
+        if scratch:
+            with _review.scratch(pg) as server:
+                faults += _review.verify_scratch(server, place, found)
+    code = min((fault.exit_code for fault in faults), default=0)
+    if json:
+        rows = [dataclasses.asdict(fault) for fault in faults]
+        _object("verify", code, fingerprint=None if found is None else _review.digest(found.lines), faults=rows)
+    else:
+        for fault in faults:
+            out.print(f"[red]{fault.rule}[/]  ", end="")
+            out.print(fault.message, markup=False, soft_wrap=True)
+        out.print("[green]ok[/]" if not faults else f"{len(faults)} faults")
+    _end(code)
+
+
+def _object(command: str, code: int, **more: Any) -> None:
+    print_json({"command": command, "outcome": _OUTCOMES[code], "exit_code": code, **more})
+
+
+def _end(code: int) -> None:
+    if code:
+        raise typer.Exit(code)
+
+
+def _lines_of(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MigrationFolderError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}") from None
+
+
+def _print_review(made: _review.Review, stale: list[str], written: list[str]) -> None:
+    for finding in made.findings:
+        colour = _COLOURS[finding.severity]
+        out.print(f"{finding.file}:{finding.line}  [{colour}]{finding.severity}[/] [bold]{finding.rule}[/]  ", end="")
+        out.print(finding.why, markup=False, soft_wrap=True)
+        out.print(f"    instead: {finding.safe}", markup=False, soft_wrap=True)
+    for name in written:
+        out.print(f"wrote {name}")
+    for name in stale:
+        out.print(f"[red]stale[/]  {name} is missing, or not what the files do: `store migrate lint --write`", soft_wrap=True)
+    for name in made.unfilled:
+        out.print(f"[dim]no row fits {name}: what happens to its rows was not seen[/]", soft_wrap=True)
+    warnings = len(made.findings) - len(made.errors)
+    out.print(f"{len(made.ledgers)} migrations: {len(made.errors)} errors, {warnings} warnings")

@@ -1,0 +1,117 @@
+"""
+What a person does around the runs: adopt a database, see who holds the lock, begin a migration.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from store.errors import MigrationDrift, MigrationFolderError, MigrationHistoryError, MigrationLocked, MigrationRefused
+from store.migrate import _lock, _preflight, _runner
+from store.migrate._folder import ROLLBACK, Folder, read
+from store.migrate._ledger import Entry
+from store.migrate._report import Options, Report
+from store.migrate._session import APPLICATION, Connect, opened
+
+MANIFEST = "MANIFEST"
+_WORDS = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """
+    The two files of a new migration.
+    """
+
+    up: Path
+    down: Path
+
+
+def baseline(
+    connect: Connect, folder: Path, id_: str, *, options: Options | None = None, report: Report | None = None
+) -> list[str]:
+    """
+    Record everything up to this migration as applied, without running it, and return the ids.
+
+    Only where the schema is exactly what these migrations make, by the fingerprint that MANIFEST keeps for this one. Raises
+    MigrationDrift where it is not, MigrationHistoryError where something is recorded already, or nothing kept to compare with.
+    """
+    options, report = options or Options(), report or Report("baseline")
+    contents = read(folder)
+    with _runner.refusing(report), opened(connect, options, report, writes=True) as session:
+        _preflight.refuse(contents.refusals)
+        _preflight.target(contents, id_, [migration.id for migration in contents.migrations])
+        session.lock()
+        if applied := session.backend.applied():
+            raise MigrationHistoryError(
+                f"{applied[-1][0]} is recorded as applied: a baseline is for a database without a record"
+            )
+        expected, found = _expected(contents, id_), session.fingerprint()
+        if expected != found:
+            raise MigrationDrift(
+                f"the schema is not what {id_} leaves: fingerprint {found[:12]}, expected {expected[:12]}; nothing was recorded"
+            )
+        session.create_state()
+        chosen = [migration for migration in contents.migrations if migration.id <= id_]
+        with session.connection.transaction():
+            for each in chosen:
+                session.backend.record(each, "mark")
+                entry = Entry(each.id, "baseline", each.up.sha256, each.down.sha256 if each.down else None, after=found)
+                session.ledger.write(entry, "done")
+    return [migration.id for migration in chosen]
+
+
+def unlock(
+    connect: Connect, *, terminate: int | None = None, options: Options | None = None, report: Report | None = None
+) -> bool:
+    """
+    Take a stale row of yoyo's own lock away, and end a runner that is named and holds the lock; say whether a row went.
+
+    Raises MigrationLocked, naming the holder, while somebody is at work; MigrationRefused for a process that is no runner.
+    """
+    options, report = options or Options(), report or Report("unlock")
+    with opened(connect, options, report, writes=True) as session:
+        for holder in _lock.holders(session.connection, options.state_schema):
+            if holder.pid != terminate:
+                report.holders.append(str(holder))
+            elif not (holder.application or "").startswith(APPLICATION):
+                raise MigrationRefused(f"{holder} is no runner of migrations: it is not ended")
+            else:
+                session.connection.execute("SELECT pg_terminate_backend(%s, 5000)", (holder.pid,))
+        if report.holders:
+            raise MigrationLocked(
+                f"at work: {'; '.join(report.holders)}; --terminate PID ends a runner, and what it does is undone"
+            )
+        if not session.backend.is_row_locked():
+            return False
+        session.backend.clear_row_lock()
+    return True
+
+
+def new(folder: Path, words: str) -> Created:
+    """
+    Write the two files of the next migration, with their headers, and return where they are.
+    """
+    name = "_".join(words.lower().split())
+    if not _WORDS.fullmatch(name):
+        raise MigrationFolderError("a migration is called by words: letters, digits, underscores")
+    contents = read(folder)
+    last = contents.migrations[-1].id if contents.migrations else None
+    number = int(last[:4]) + 1 if last else 1
+    created = Created(folder / f"{number:04}_{name}.sql", folder / f"{number:04}_{name}{ROLLBACK}")
+    depends = f"-- depends: {last}\n" if last else ""
+    created.up.write_text(f"-- Why, in one sentence.\n{depends}\n", encoding="utf-8")
+    created.down.write_text("-- What is lost, in one sentence.\n\n", encoding="utf-8")
+    return created
+
+
+def _expected(folder: Folder, id_: str) -> str:
+    path = folder.path / MANIFEST
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    for line in lines:
+        parts = line.split()
+        if parts[:1] == [id_]:
+            return parts[-1]
+    raise MigrationHistoryError(f"{MANIFEST} keeps no fingerprint for {id_}: `store migrate lint --write` makes it")

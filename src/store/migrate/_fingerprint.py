@@ -1,0 +1,265 @@
+"""
+What a schema is, as lines of text and as one hash of them: two databases with the same lines have the same schema.
+
+Everything that a migration makes is in it, with comments. Owners and grants are not, as sql/roles.sql and sql/grants.sql give
+them; nor is anything that moves without a migration: rows, statistics, the value of a sequence, where a table is stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, LiteralString
+
+import psycopg
+
+OURS = ("store",)
+
+# What else could change how the catalog prints itself.
+_PINNED = """
+    SELECT
+        set_config('search_path', '', true),
+        set_config('TimeZone', 'UTC', true),
+        set_config('DateStyle', 'ISO', true),
+        set_config('IntervalStyle', 'postgres', true),
+        set_config('extra_float_digits', '1', true),
+        set_config('quote_all_identifiers', 'off', true)
+"""
+
+_SPACES = """
+WITH space AS (
+    SELECT n.oid, n.nspname FROM pg_catalog.pg_namespace AS n WHERE n.nspname = ANY(%s::text[])
+),
+relation AS (
+    SELECT c.*, c.oid::regclass::text AS name FROM pg_catalog.pg_class AS c INNER JOIN space AS s ON s.oid = c.relnamespace
+    WHERE c.relkind NOT IN ('i', 'I', 't')
+)
+"""
+
+_RELATIONS = """
+SELECT 'schema' AS kind, quote_ident(s.nspname) AS name, NULL AS definition, obj_description(s.oid, 'pg_namespace') AS comment
+FROM space AS s
+UNION ALL
+SELECT
+    CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'c' THEN 'type' ELSE 'table' END, c.name,
+    concat_ws(' ',
+        CASE c.relkind WHEN 'c' THEN 'composite' WHEN 'p' THEN 'partitioned' WHEN 'f' THEN 'foreign' END,
+        CASE c.relpersistence WHEN 'u' THEN 'unlogged' END,
+        'using ' || m.amname,
+        'partition by ' || pg_get_partkeydef(c.oid),
+        'inherits ' || (
+            SELECT string_agg(i.inhparent::regclass::text, ', ' ORDER BY i.inhseqno)
+            FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid = c.oid
+        ),
+        pg_get_expr(c.relpartbound, c.oid),
+        'with ' || (SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(c.reloptions) AS o),
+        CASE WHEN c.relrowsecurity THEN 'row security' END,
+        CASE WHEN c.relforcerowsecurity THEN 'row security forced' END,
+        'replica identity ' || CASE c.relreplident WHEN 'f' THEN 'full' WHEN 'i' THEN 'index' WHEN 'n' THEN
+            CASE c.relkind WHEN 'r' THEN 'nothing' WHEN 'p' THEN 'nothing' END END,
+        'as ' || CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END
+    ),
+    obj_description(c.oid, 'pg_class')
+FROM relation AS c
+LEFT JOIN pg_catalog.pg_am AS m ON m.oid = c.relam
+WHERE c.relkind <> 'S'
+UNION ALL
+SELECT
+    'column', c.name || '.' || quote_ident(a.attname),
+    concat_ws(' ',
+        rank() OVER (PARTITION BY c.oid ORDER BY a.attnum),
+        format_type(a.atttypid, a.atttypmod),
+        'collate ' || CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END,
+        CASE WHEN a.attnotnull THEN 'not null' END,
+        -- A NOT NULL that is not validated is a constraint from PostgreSQL 18 on.
+        CASE WHEN EXISTS (
+            SELECT FROM pg_catalog.pg_constraint AS n
+            WHERE n.conrelid = c.oid AND n.contype = 'n' AND n.conkey = ARRAY[a.attnum] AND NOT n.convalidated
+        ) THEN 'not valid' END,
+        'identity ' || nullif(a.attidentity::text, ''),
+        CASE a.attgenerated WHEN '' THEN 'default' ELSE 'generated ' || a.attgenerated::text END
+            || ' ' || pg_get_expr(d.adbin, d.adrelid),
+        'storage ' || nullif(a.attstorage::text, t.typstorage::text),
+        'compression ' || nullif(a.attcompression::text, ''),
+        'statistics ' || nullif(a.attstattarget::text, '-1'),
+        'with ' || array_to_string(a.attoptions, ', ')
+    ),
+    col_description(c.oid, a.attnum)
+FROM relation AS c
+INNER JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+INNER JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
+WHERE c.relkind <> 'S'
+UNION ALL
+SELECT
+    'sequence', c.name,
+    concat_ws(' ',
+        format_type(q.seqtypid, NULL), 'start', q.seqstart, 'by', q.seqincrement, 'from', q.seqmin, 'to', q.seqmax,
+        'cache', q.seqcache, CASE WHEN q.seqcycle THEN 'cycle' END,
+        'of ' || d.refobjid::regclass::text || '.' || quote_ident(a.attname)
+    ),
+    obj_description(c.oid, 'pg_class')
+FROM relation AS c
+INNER JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = c.oid
+LEFT JOIN pg_catalog.pg_depend AS d
+    ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0
+LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+"""
+
+_RULES = """
+-- NOT NULL is told with the column: PostgreSQL 18 keeps it as a constraint, 16 does not.
+SELECT
+    'constraint', coalesce(c.name, n.contypid::regtype::text) || '.' || quote_ident(n.conname),
+    concat_ws(' ', pg_get_constraintdef(n.oid), (
+        SELECT 'enforced by triggers ' || string_agg(DISTINCT g.tgenabled::text, '')
+        FROM pg_catalog.pg_trigger AS g WHERE g.tgconstraint = n.oid AND g.tgisinternal AND g.tgenabled <> 'O'
+    )),
+    obj_description(n.oid, 'pg_constraint')
+FROM pg_catalog.pg_constraint AS n
+INNER JOIN space AS s ON s.oid = n.connamespace
+LEFT JOIN relation AS c ON c.oid = n.conrelid
+WHERE n.contype <> 'n'
+UNION ALL
+SELECT
+    'index', i.indexrelid::regclass::text,
+    concat_ws(' ', pg_get_indexdef(i.indexrelid), CASE WHEN NOT i.indisvalid THEN 'INVALID' END,
+        CASE WHEN NOT i.indisready THEN 'not ready' END, CASE WHEN i.indisclustered THEN 'clustered' END,
+        CASE WHEN i.indisreplident THEN 'replica identity' END),
+    obj_description(i.indexrelid, 'pg_class')
+FROM pg_catalog.pg_index AS i
+INNER JOIN relation AS c ON c.oid = i.indrelid
+UNION ALL
+SELECT
+    'trigger', c.name || '.' || quote_ident(g.tgname),
+    concat_ws(' ', pg_get_triggerdef(g.oid), 'enabled ' || nullif(g.tgenabled::text, 'O')), obj_description(g.oid, 'pg_trigger')
+FROM pg_catalog.pg_trigger AS g
+INNER JOIN relation AS c ON c.oid = g.tgrelid
+WHERE NOT g.tgisinternal
+UNION ALL
+SELECT
+    'rule', c.name || '.' || quote_ident(w.rulename),
+    concat_ws(' ', pg_get_ruledef(w.oid), 'enabled ' || nullif(w.ev_enabled::text, 'O')), obj_description(w.oid, 'pg_rewrite')
+FROM pg_catalog.pg_rewrite AS w
+INNER JOIN relation AS c ON c.oid = w.ev_class
+WHERE w.rulename <> '_RETURN'
+UNION ALL
+SELECT
+    'policy', c.name || '.' || quote_ident(o.polname),
+    concat_ws(' ', CASE WHEN o.polpermissive THEN 'permissive' ELSE 'restrictive' END, 'for', o.polcmd, 'to', (
+        SELECT string_agg(CASE r WHEN 0 THEN 'public' ELSE r::regrole::text END, ', ' ORDER BY r::regrole::text COLLATE "C")
+        FROM unnest(o.polroles) AS r
+    ), 'using ' || pg_get_expr(o.polqual, o.polrelid), 'check ' || pg_get_expr(o.polwithcheck, o.polrelid)),
+    obj_description(o.oid, 'pg_policy')
+FROM pg_catalog.pg_policy AS o
+INNER JOIN relation AS c ON c.oid = o.polrelid
+UNION ALL
+SELECT
+    'statistics', quote_ident(s.nspname) || '.' || quote_ident(x.stxname),
+    concat_ws(' ', pg_get_statisticsobjdef(x.oid), 'target ' || nullif(x.stxstattarget::text, '-1')),
+    obj_description(x.oid, 'pg_statistic_ext')
+FROM pg_catalog.pg_statistic_ext AS x
+INNER JOIN space AS s ON s.oid = x.stxnamespace
+"""
+
+_TYPES = """
+SELECT
+    CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END, t.oid::regtype::text,
+    CASE t.typtype
+        WHEN 'd' THEN concat_ws(' ', format_type(t.typbasetype, t.typtypmod),
+            'collate ' || CASE WHEN t.typcollation <> b.typcollation THEN t.typcollation::regcollation::text END,
+            CASE WHEN t.typnotnull THEN 'not null' END, 'default ' || t.typdefault)
+        WHEN 'e' THEN 'enum ' || coalesce((
+            SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder)
+            FROM pg_catalog.pg_enum AS e WHERE e.enumtypid = t.oid
+        ), '')
+        WHEN 'r' THEN (
+            SELECT concat_ws(' ', 'range of', format_type(r.rngsubtype, NULL), nullif(r.rngcollation, 0)::regcollation,
+                nullif(r.rngcanonical::oid, 0)::regproc, nullif(r.rngsubdiff::oid, 0)::regproc)
+            FROM pg_catalog.pg_range AS r WHERE r.rngtypid = t.oid
+        )
+        ELSE concat_ws(' ', 'base', t.typinput, t.typoutput)
+    END,
+    obj_description(t.oid, 'pg_type')
+FROM pg_catalog.pg_type AS t
+INNER JOIN space AS s ON s.oid = t.typnamespace
+LEFT JOIN pg_catalog.pg_type AS b ON b.oid = t.typbasetype
+WHERE t.typtype IN ('d', 'e', 'r', 'b') AND t.typelem = 0
+UNION ALL
+SELECT
+    CASE p.prokind WHEN 'a' THEN 'aggregate' WHEN 'p' THEN 'procedure' ELSE 'function' END, p.oid::regprocedure::text,
+    CASE p.prokind
+        WHEN 'a' THEN (
+            SELECT concat_ws(' ', format_type(p.prorettype, NULL), g.aggtransfn, format_type(g.aggtranstype, NULL),
+                nullif(g.aggfinalfn::oid, 0)::regproc, nullif(g.aggcombinefn::oid, 0)::regproc, g.agginitval, p.proparallel)
+            FROM pg_catalog.pg_aggregate AS g WHERE g.aggfnoid = p.oid
+        )
+        ELSE pg_get_functiondef(p.oid)
+    END,
+    obj_description(p.oid, 'pg_proc')
+FROM pg_catalog.pg_proc AS p
+INNER JOIN space AS s ON s.oid = p.pronamespace
+UNION ALL
+-- What a schema of ours has no use for so far: collations, operators, text search, extensions. Their coming and going shows.
+SELECT i.type, i.identity, NULL, obj_description(d.objid, d.classid::regclass::name)
+FROM pg_catalog.pg_depend AS d
+INNER JOIN space AS s ON s.oid = d.refobjid AND d.refclassid = 'pg_catalog.pg_namespace'::regclass
+CROSS JOIN pg_identify_object(d.classid, d.objid, 0) AS i
+WHERE d.classid NOT IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_type'::regclass,
+    'pg_catalog.pg_constraint'::regclass, 'pg_catalog.pg_statistic_ext'::regclass, 'pg_catalog.pg_default_acl'::regclass)
+"""
+
+_LINES: LiteralString = f"{_SPACES} {_RELATIONS} UNION ALL {_RULES} UNION ALL {_TYPES}"
+
+
+def lines(connection: psycopg.Connection[Any], schemas: Sequence[str] = OURS) -> list[str]:
+    """
+    Return every object of these schemas as one line, sorted; nothing where they do not exist.
+
+    The same on every supported version of PostgreSQL, whatever the settings of the session, which are left as they were. Only
+    reads; inside a transaction it sees what the transaction did.
+    """
+    with connection.transaction(force_rollback=True):
+        connection.execute(_PINNED)
+        found = connection.execute(_LINES, (list(schemas),)).fetchall()
+    return sorted(_line(*row) for row in found)
+
+
+def fingerprint(connection: psycopg.Connection[Any], schemas: Sequence[str] = OURS) -> str:
+    """
+    Return the sha256 of these lines, in hexadecimal.
+    """
+    return digest(lines(connection, schemas))
+
+
+def digest(found: Sequence[str]) -> str:
+    """
+    Return the hash of lines that were read before.
+    """
+    return hashlib.sha256("".join(line + "\n" for line in found).encode()).hexdigest()
+
+
+def difference(expected: Sequence[str], found: Sequence[str]) -> list[str]:
+    """
+    Return, for each object that differs, a sentence that names it: missing, unexpected, or how it differs.
+    """
+    wanted, there = _by_name(expected), _by_name(found)
+    told: list[str] = []
+    for name in sorted({*wanted, *there}):
+        if name not in there:
+            told.append(f"{name} is missing")
+        elif name not in wanted:
+            told.append(f"{name} is unexpected")
+        elif wanted[name] != there[name]:
+            told.append(f"{name} differs: expected {wanted[name]!r}, found {there[name]!r}")
+    return told
+
+
+def _line(kind: str, name: str, definition: str | None, comment: str | None) -> str:
+    # A body has line breaks, a line has none.
+    text = f"{kind} {name}: {definition or ''}" + (f" -- {comment}" if comment else "")
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").rstrip()
+
+
+def _by_name(found: Sequence[str]) -> dict[str, str]:
+    parts = (line.partition(": ") for line in found)
+    return {name.removesuffix(":"): definition for name, _, definition in parts}

@@ -1,0 +1,104 @@
+"""
+Compares the files with the record before anything is locked or changed, and names everything that does not belong together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from store.errors import (
+    MigrationDrift,
+    MigrationError,
+    MigrationFolderError,
+    MigrationHistoryError,
+    MigrationRefused,
+    Refusal,
+)
+from store.migrate._folder import Folder, SqlMigration
+from store.migrate._ledger import Last
+
+_KINDS: dict[int, type[MigrationError]] = {
+    2: MigrationFolderError,
+    7: MigrationHistoryError,
+    8: MigrationDrift,
+    9: MigrationRefused,
+}
+
+
+def refuse(refusals: Iterable[Refusal]) -> None:
+    """
+    Raise one error for all of these, of the class whose exit code is the lowest; none, nothing happens.
+    """
+    found = tuple(dict.fromkeys(refusals))
+    if not found:
+        return
+    error = _KINDS[min(each.exit_code for each in found)]("\n".join(each.message for each in found))
+    error.refusals = found
+    raise error
+
+
+def history(folder: Folder, applied: list[str], recorded: dict[str, Last]) -> Iterator[Refusal]:
+    """
+    Yield what was applied and is now edited, renamed, missing or from a later version.
+    """
+    known = {migration.id: migration for migration in folder.migrations}
+    unread = {refusal.id for refusal in folder.refusals}
+    newest = max(known, default="")
+    pending = [migration for migration in folder.migrations if migration.id not in applied]
+    for name in sorted(set(applied)):
+        last = recorded.get(name)
+        sha256 = last.sha256 if last else None
+        if name not in known:
+            if name not in unread:
+                yield _unknown(name, newest, sha256, pending)
+        elif sha256 is not None and sha256 != known[name].up.sha256:
+            yield Refusal(
+                "edited", 7, f"{name}.sql was edited after it was applied: restore it, and write a new migration", name
+            )
+
+
+def order(folder: Folder, applied: list[str], allowed: frozenset[str]) -> Iterator[Refusal]:
+    """
+    Yield what is pending below the highest applied number and was not allowed to be.
+    """
+    for migration in folder.migrations:
+        if applied and migration.id not in applied and migration.id < max(applied) and migration.id not in allowed:
+            yield Refusal(
+                "out-of-order",
+                7,
+                f"{migration.id} would be applied out of order, after {max(applied)}: give it a later number, or say "
+                f"--allow-out-of-order {migration.id}",
+                migration.id,
+            )
+
+
+def undoing(folder: Folder, names: list[str]) -> Iterator[Refusal]:
+    """
+    Yield what cannot be taken back.
+    """
+    known = {migration.id: migration for migration in folder.migrations}
+    for name in names:
+        migration = known.get(name)
+        if migration is None:
+            yield Refusal("unknown", 7, f"{name} was applied, but is not in {folder.path}: it cannot be taken back", name)
+        elif migration.down is None or migration.up.headers.irreversible is not None:
+            reason = migration.up.headers.irreversible or "it has no rollback file"
+            yield Refusal("irreversible", 9, f"{name} cannot be taken back: {reason}", name)
+
+
+def target(folder: Folder, to: str | None, among: Iterable[str]) -> None:
+    """
+    Raise MigrationFolderError for a `--to` that names none of these.
+    """
+    if to is not None and to not in among:
+        refuse([Refusal("no-such-id", 2, f"--to {to}: there is no such migration in {folder.path}", to)])
+
+
+def _unknown(name: str, newest: str, sha256: str | None, pending: list[SqlMigration]) -> Refusal:
+    same = next((each.id for each in pending if sha256 is not None and each.up.sha256 == sha256), None)
+    if same is not None:
+        return Refusal("renamed", 7, f"{name} was applied and is called {same} now: give it its name back", name)
+    if name > newest:
+        message = f"the database has {name} applied, which this folder does not know: is it older than the database?"
+        return Refusal("newer-database", 7, message, name)
+    return Refusal("missing", 7, f"{name} was applied, and its file is missing: restore it", name)

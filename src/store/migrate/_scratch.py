@@ -1,0 +1,83 @@
+"""
+A throw-away server for trying migrations: made, filled and deleted here, whatever DATABASE_URL says.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from store import _files, embedded
+
+_NAMES = itertools.count(1)
+_SESSION = """
+    SELECT set_config('search_path', '', false), set_config('client_min_messages', 'error', false),
+        set_config('max_parallel_maintenance_workers', '0', false), set_config('jit', 'off', false)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """
+    A server on which databases may come and go; `dsn` names one of them, for a superuser.
+    """
+
+    dsn: Callable[[str], str]
+    prefix: str = field(default_factory=lambda: f"store_test_scratch_{os.getpid()}")
+
+    @contextmanager
+    def database(self) -> Generator[psycopg.Connection[Any]]:
+        """
+        Lend a connection to a new, empty database that has the roles of sql/roles.sql; it is dropped afterwards.
+        """
+        name = f"{self.prefix}_{next(_NAMES)}"
+        with psycopg.connect(self.dsn("postgres"), autocommit=True) as admin:
+            admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+            try:
+                with psycopg.connect(self.dsn(name), autocommit=True, prepare_threshold=None) as connection:
+                    connection.execute((_files.folder("sql") / "roles.sql").read_bytes())
+                    connection.execute(_SESSION)
+                    yield connection
+            finally:
+                admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def scratch(version: int | None = None) -> Generator[Scratch]:
+    """
+    Lend an embedded server of this version (the newest there is, unless named); nothing of it stays.
+
+    Raises MissingExtra without the extra `embedded`.
+    """
+    # Root's server is another user, which every folder above has to let through.
+    where = "/var/tmp" if os.geteuid() == 0 else None  # noqa: S108 (a directory of its own is made in it)
+    with tempfile.TemporaryDirectory(prefix="plainstore-scratch-", dir=where) as folder:
+        directory = Path(folder) / "pg"
+        server = embedded.start(directory, version)
+        try:
+            with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
+                connection.execute("ALTER SYSTEM SET fsync = off")
+                connection.execute("SELECT pg_reload_conf()")
+            yield Scratch(server.dsn)
+        finally:
+            embedded.remove(directory)
+
+
+def schemas(connection: psycopg.Connection[Any]) -> list[str]:
+    """
+    Return the schemas that migrations made or may fill: all but the system's, public and the one of the state tables.
+    """
+    rows = connection.execute(
+        "SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^(pg_|(information_schema|public|store_migrations)$)'"
+        " ORDER BY nspname"
+    )
+    return [row[0] for row in rows]

@@ -1,0 +1,175 @@
+"""
+The one connection of a run, made ready: PostgreSQL itself, new enough, writable where it must be, ending with its client.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from store import _failures
+from store.errors import MigrationLocked, ReadOnly, ServerTooOld, SettingsError, StoreError, Unavailable, from_postgres
+from store.migrate import _lock
+from store.migrate._backend import Backend
+from store.migrate._fingerprint import fingerprint
+from store.migrate._ledger import Ledger
+from store.migrate._report import Options, Report
+from store.migrate._watch import Watcher
+
+Connect = Callable[[], psycopg.Connection[Any]]
+
+APPLICATION = "store-migrate/"
+"""How the names of our connections begin, in pg_stat_activity."""
+
+_log = logging.getLogger("store.migrate")
+_SESSION = """
+    SELECT
+        set_config('search_path', %s, false),
+        set_config('client_encoding', 'UTF8', false),
+        set_config('standard_conforming_strings', 'on', false),
+        set_config('idle_session_timeout', '0', false),
+        set_config('idle_in_transaction_session_timeout', '0', false),
+        set_config('lock_timeout', '0', false),
+        set_config('statement_timeout', '0', false),
+        set_config('application_name', %s, false),
+        pg_backend_pid()
+"""
+_STANDBY = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'"
+_OLDEST = 160000
+
+
+@dataclass(slots=True)
+class Session:
+    """
+    A run in progress: the connection, what is recorded through it, and how it shall go about it.
+    """
+
+    connection: psycopg.Connection[Any]
+    connect: Connect
+    backend: Backend
+    options: Options
+    report: Report
+    ledger: Ledger = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.connection, self.options.state_schema, self.report)
+
+    def lock(self) -> None:
+        """
+        Wait for the turn of this runner. Raises MigrationLocked when it does not come, or stock yoyo holds its own lock.
+        """
+        _lock.acquire(self.connection, self.options.state_schema, self.options.lock_wait)
+        if self.backend.is_row_locked():
+            raise MigrationLocked(
+                "there is a row in yoyo_lock: a stock yoyo is at work, or was killed at it. When none is at work, "
+                "`store migrate unlock` takes the row away"
+            )
+
+    def create_state(self) -> None:
+        """
+        Create what is missing of the state.
+        """
+        self.backend.create_state()
+        self.ledger.create()
+
+    def fingerprint(self) -> str:
+        """
+        Return the fingerprint of the schema as it is, and keep it for the report.
+
+        The catalog locks for a moment what it describes. Inside a file the bounds of the file hold; elsewhere it tries again,
+        and MigrationLocked raised when somebody keeps a table for longer than --lock-wait.
+        """
+        if self.connection.info.transaction_status == TransactionStatus.INTRANS:
+            self.report.fingerprint = fingerprint(self.connection)
+            return self.report.fingerprint
+        deadline = time.monotonic() + self.options.lock_wait
+        while True:
+            with Watcher(self.connect, self.connection.info.backend_pid, "the fingerprint") as watcher:
+                try:
+                    self.report.fingerprint = self._described()
+                    return self.report.fingerprint
+                except psycopg.errors.LockNotAvailable:
+                    names = "; ".join(map(str, watcher.blockers.values())) or "nobody that was seen"
+            if time.monotonic() >= deadline:
+                raise MigrationLocked(f"a table of the schema is locked by {names}: nothing was done, try again later")
+            time.sleep(0.5)
+
+    def _described(self) -> str:
+        with self.connection.transaction():
+            bound = f"{round(self.options.lock_timeout * 1000)}ms"
+            self.connection.execute("SELECT set_config('lock_timeout', %s, true)", (bound,))
+            return fingerprint(self.connection)
+
+    def name(self, what: str) -> None:
+        """
+        Show in pg_stat_activity what runs, and take back what the file before may have set for the session.
+        """
+        self.connection.execute(_SESSION, (self.options.search_path, f"{APPLICATION}{what}"[:63]))
+
+
+@contextmanager
+def opened(connect: Connect, options: Options, report: Report, *, writes: bool) -> Generator[Session]:
+    """
+    Lend a session. Raises Unavailable, ServerTooOld, SettingsError for a pooler and, for one that writes, ReadOnly.
+    """
+    with translated():
+        connection = connect()
+        try:
+            prepare(connection, options, writes=writes)
+            report.schema, report.server_version = options.state_schema, connection.info.parameter_status("server_version")
+            session = Session(connection, connect, Backend(connection, options.state_schema), options, report)
+            session.backend.check_version()
+            session.ledger.version()
+            yield session
+        finally:
+            connection.close()  # and with it goes the lock, however this process ends
+
+
+def prepare(connection: psycopg.Connection[Any], options: Options, *, writes: bool) -> None:
+    """
+    Make a connection ready for migrations.
+    """
+    connection.autocommit = True
+    if connection.info.server_version < _OLDEST:
+        raise ServerTooOld(f"the server is {connection.info.server_version // 10000}: PostgreSQL 16 or newer is needed")
+    row = connection.execute(_SESSION, (options.search_path, APPLICATION)).fetchone()
+    if row is None or row[-1] != connection.info.backend_pid:
+        raise SettingsError("migrations need a connection to PostgreSQL itself, not to a pooler: set STORE_MIGRATE_URL")
+    # A server that loses its runner ends the orphaned file at once, and its lock; not every system lets it notice.
+    try:
+        connection.execute("SET client_connection_check_interval = '500ms'")
+    except psycopg.errors.InvalidParameterValue:
+        _log.warning("this server cannot notice a lost client: a killed runner's statement goes on until it ends")
+    if writes and (found := connection.execute(_STANDBY).fetchone()) and any(found):
+        raise ReadOnly(f"the server is {'a standby' if found[0] else 'read-only'}: migrations go to the primary")
+
+
+@contextmanager
+def translated() -> Generator[None]:
+    """
+    A block in which the driver's errors become the store's.
+    """
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        if error.sqlstate is None:
+            raise Unavailable(_lost(error)) from None
+        raise _store_error(error) from None
+    except psycopg.Error as error:
+        raise _store_error(error) from None
+
+
+def _lost(error: psycopg.Error) -> str:
+    # The driver's words may quote the address, and that what was typed into it.
+    return "PostgreSQL cannot be reached: " + str(_failures.connect_failure(error, "it")).partition(": ")[2]
+
+
+def _store_error(error: psycopg.Error) -> StoreError:
+    return from_postgres(error.sqlstate, constraint=error.diag.constraint_name, primary=error.diag.message_primary)
