@@ -17,8 +17,11 @@ from typing import Any
 
 import pytest
 from psycopg.pq import Trace
+from psycopg.pq.abc import PGconn
 
 from store import Store
+from store._sync.held import hold_to_contracts
+from store._sync.queries import queries
 from tests.samples import product, settings
 from tests.verbs import good_call, make_world, verbs
 
@@ -147,6 +150,15 @@ def traced(shop: Store) -> Iterator[Wire]:
     """
     with shop.session() as session:
         pgconn = session.connection.pgconn
+    with counted(pgconn) as wire:
+        yield wire
+
+
+@contextmanager
+def counted(pgconn: PGconn) -> Iterator[Wire]:
+    """
+    Count what a connection sends.
+    """
     with tempfile.NamedTemporaryFile() as file:
         pgconn.trace(file.fileno())
         pgconn.set_trace_flags(Trace.SUPPRESS_TIMESTAMPS)
@@ -189,6 +201,20 @@ def test_the_trace_counts(shop: Store) -> None:
     assert spent(shop, shop.users.list) == (1, 1)
     known()
     assert spent(shop, known) == (4, 4)
+
+
+def test_all_queries_are_held_to_their_contracts_at_once(shop: Store) -> None:
+    """
+    However many there are; and none of them stays prepared.
+    """
+    with shop.session() as session:
+        with counted(session.connection.pgconn) as wire:
+            hold_to_contracts(session.connection, queries.texts)
+            trips = wire.spent()[1]
+        left = session.connection.execute("SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'store%'").fetchone()
+
+    assert len(queries.texts) > 100
+    assert (trips, left) == (1, (0,))
 
 
 def test_no_savepoint_per_row(shop: Store) -> None:

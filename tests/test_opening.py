@@ -118,6 +118,19 @@ def test_check_holds_every_statement_against_the_schema(dsn: str, connect_admin:
 
 
 @colours
+def test_check_names_the_query_that_is_refused(dsn: str, connect_admin: Connection, colour: str) -> None:
+    """
+    Of all that go in one round trip, and whatever was prepared before it.
+    """
+    connect_admin.execute("ALTER TABLE store.users RENAME COLUMN created_at TO made_at")
+    with pytest.raises(DatabaseError, match=r"created_at. does not exist in users\.\w+ \(SQLSTATE 42703\)"):
+        if colour == "async":
+            asyncio.run(AsyncStore.open(settings(dsn), check=True).start())
+        else:
+            Store.open(settings(dsn), check=True).start()
+
+
+@colours
 def test_check_holds_every_statement_to_its_contract(dsn: str, connect_admin: Connection, colour: str) -> None:
     """
     A column of another type, which every query takes without a word, is refused by name.

@@ -376,22 +376,10 @@ class AsyncStore(AsyncDomains, AsyncRunner):
             message = f"the schema is at {found} and {needed} is needed: run `store migrate up`"
             raise SchemaTooOld(message)
         if self._check:
-            await self._hold_to_contracts(connection)
+            from store._async.held import hold_to_contracts  # reads contracts, which an application otherwise does without
 
-    async def _hold_to_contracts(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        from store.contract import probe  # and yoyo with it, which an application otherwise does without
-
-        asked = probe.probes(queries.texts)
-        with self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience):
-            # One transaction, or a pooler may give each statement another server.
-            async with connection.transaction():
-                for each in asked:
-                    with _failures.translated(each.statement.title):
-                        await connection.execute(each.prepare, prepare=False)
-                found = await (await connection.execute(probe.LOOK, prepare=False)).fetchall()
-                for each in asked:
-                    await connection.execute(each.deallocate, prepare=False)
-        probe.compare(found, asked)
+            with self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience):
+                await hold_to_contracts(connection, queries.texts)
 
 
 class _ScopedStore(AsyncRunner):

@@ -371,22 +371,10 @@ class Store(Domains, Runner):
             message = f"the schema is at {found} and {needed} is needed: run `store migrate up`"
             raise SchemaTooOld(message)
         if self._check:
-            self._hold_to_contracts(connection)
+            from store._sync.held import hold_to_contracts  # reads contracts, which an application otherwise does without
 
-    def _hold_to_contracts(self, connection: psycopg.Connection[Any]) -> None:
-        from store.contract import probe  # and yoyo with it, which an application otherwise does without
-
-        asked = probe.probes(queries.texts)
-        with self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience):
-            # One transaction, or a pooler may give each statement another server.
-            with connection.transaction():
-                for each in asked:
-                    with _failures.translated(each.statement.title):
-                        connection.execute(each.prepare, prepare=False)
-                found = (connection.execute(probe.LOOK, prepare=False)).fetchall()
-                for each in asked:
-                    connection.execute(each.deallocate, prepare=False)
-        probe.compare(found, asked)
+            with self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience):
+                hold_to_contracts(connection, queries.texts)
 
 
 class _ScopedStore(Runner):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from store._queries import Statement
 from store._queries.tokens import fold
-from store.migrate import forward
 
 _LENGTH = 16
 """Hexadecimal digits: it tells changes apart, it keeps nobody out."""
@@ -34,6 +33,8 @@ def of_migrations(folders: Iterable[Path]) -> str:
     """
     Return the hash of the migrations' names and texts, in the order in which they apply. Raises MigrationFolderError.
     """
+    from store.migrate import forward  # and yoyo with it, which an application does without
+
     return _of("\0".join(f"{each.name}\n{each.text}" for folder in folders for each in forward(folder)).encode())
 
 

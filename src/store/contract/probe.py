@@ -7,6 +7,7 @@ What only data can show, and what is null, is left to `store check --db`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from store import _files
@@ -24,6 +25,10 @@ LOOK = b"""
     WHERE s.name LIKE 'store_probe_%'
 """
 """What PostgreSQL made of the statements that were prepared."""
+
+
+Answer = tuple[str, list[str], list[str] | None]
+"""A name, the types of its parameters and those of its columns."""
 
 
 class Probe(NamedTuple):
@@ -46,7 +51,14 @@ class Probe(NamedTuple):
         """
         Return the command that forgets it.
         """
-        return f"DEALLOCATE {self.name}".encode()
+        return deallocate(self.name)
+
+
+def deallocate(name: str) -> bytes:
+    """
+    Return the command that forgets what was prepared under a name.
+    """
+    return f"DEALLOCATE {name}".encode()
 
 
 def probes(statements: Iterable[Statement]) -> list[Probe]:
@@ -56,15 +68,14 @@ def probes(statements: Iterable[Statement]) -> list[Probe]:
     return [Probe(each, f"{_PREFIX}{number}") for number, each in enumerate(statements) if each.kind == "query"]
 
 
-def compare(found: Sequence[tuple[str, list[str], list[str] | None]], asked: Iterable[Probe]) -> None:
+def compare(found: Sequence[Answer], asked: Iterable[Probe]) -> None:
     """
     Raise SchemaDiffers, naming every query whose types are not those of its contract.
     """
     answers = {name: (parameters, results or []) for name, parameters, results in found}
-    contracts = _contracts()
     faults: dict[str, None] = {}
     for statement, name in asked:
-        stanza = contracts.get(statement.full_name)
+        stanza = contracts().get(statement.full_name)
         facts = stanza.texts.get(statement.label) if stanza else None
         wrong = list(_faults(statement, facts, *answers[name])) if facts else []
         # Hashing all of them would cost more than asking the server: of a query that was edited since, a contract says nothing.
@@ -75,7 +86,11 @@ def compare(found: Sequence[tuple[str, list[str], list[str] | None]], asked: Ite
         raise SchemaDiffers(f"the schema is not the one the queries were written for: {'; '.join(list(faults)[:5])}{more}")
 
 
-def _contracts() -> dict[str, Stanza]:
+@cache
+def contracts() -> dict[str, Stanza]:
+    """
+    Return the contracts of this distribution by query. Raises ContractFileError.
+    """
     found: dict[str, Stanza] = {}
     for path in sorted((_files.folder("sql") / "contracts").glob("*.contract")):
         if path.name == "schema.contract":
