@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from store import Store
+from store import Queries, Store
 from store.errors import CommitUnknown, StoreError, Unavailable
 from tests.both import both, colours, lasting
 from tests.databases import Connection, TestServer
@@ -106,6 +106,93 @@ def test_a_lone_write_that_is_cut_is_unknown(dsn: str, server: TestServer, tmp_p
 
         assert expected == stored
         assert caught.value.retryable
+
+
+COPIES = """
+-- name: numbers_in()
+-- Take numbers in.
+-- kind: copy
+COPY store.probe FROM STDIN;
+
+-- name: numbers_out()
+-- Give numbers out.
+-- kind: copy
+COPY store.probe TO STDOUT;
+"""
+
+
+def make_copies(folder: Path, admin: Connection) -> Any:
+    """
+    Return two COPY statements and make their table, which the application may use.
+    """
+    admin.execute("CREATE TABLE store.probe (n bigint); GRANT SELECT, INSERT ON store.probe TO store_app")
+    (folder / "copies.sql").write_text(COPIES)
+    return Queries.load(folder).copies
+
+
+def count_probe(connection: Connection, expected: int) -> int:
+    """
+    Return how many rows the table has; the server may need a moment to see a cut.
+    """
+    found = -1
+    for _ in range(50):
+        row = connection.execute("SELECT count(*) FROM store.probe").fetchone()
+        found = row[0] if row else -1
+        if found == expected:
+            break
+        time.sleep(0.02)
+    return found
+
+
+@pytest.mark.parametrize(("cut", "stored"), [("before", 0), ("after", 2)])
+def test_a_lone_copy_that_is_cut_is_unknown(
+    dsn: str, server: TestServer, connect_admin: Connection, tmp_path: Path, cut: Any, stored: int
+) -> None:
+    """
+    Rows that are copied in outside a transaction commit by themselves; inside one nothing is stored, and reading is repeatable.
+    """
+    if server.embedded is None:
+        pytest.fail("this test needs the server's socket: run it without STORE_TEST_DSN")
+    copies = make_copies(tmp_path, connect_admin)
+    with (
+        proxy(tmp_path, server.embedded.socket_dir) as wire,
+        Store.open(settings(make_conninfo(dsn, host=str(tmp_path)))) as shop,
+    ):
+        wire.arm(cut, b"4711")
+        with pytest.raises(Unavailable), shop.transaction() as tx, tx.copy(copies.numbers_in) as copy:
+            copy.write("4711\n4712\n")
+        assert count_probe(connect_admin, 0) == 0
+
+        wire.arm(cut, b"4711")
+        with pytest.raises(CommitUnknown), shop.session() as session, session.copy(copies.numbers_in) as copy:
+            copy.write("4711\n4712\n")
+        assert count_probe(connect_admin, stored) == stored
+
+        wire.arm(cut, b"copies.numbers_out")
+        with pytest.raises(Unavailable), shop.session() as session, session.copy(copies.numbers_out) as copy:
+            list(copy)
+        assert wire.cuts == 3
+
+
+def test_a_copy_into_silence_is_bounded(dsn: str, server: TestServer, connect_admin: Connection, tmp_path: Path) -> None:
+    """
+    A server that stops while rows are copied costs what it costs a statement.
+    """
+    if server.embedded is None:
+        pytest.fail("this test stops a backend: run it without STORE_TEST_DSN")
+    copies = make_copies(tmp_path, connect_admin)
+    with (
+        ExitStack() as stops,
+        Store.open(settings(dsn, statement_timeout_ms=500)) as shop,
+        shop.session() as session,
+    ):
+        pid = session.connection.info.backend_pid
+        with lasting(1), pytest.raises(CommitUnknown), session.copy(copies.numbers_in) as copy:
+            copy.write("1\n")
+            stops.enter_context(stopped(pid))
+        stops.close()
+
+    assert connect_admin.execute("SELECT count(*) FROM store.probe").fetchone() in {(0,), (1,)}
 
 
 @colours

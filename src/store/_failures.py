@@ -137,4 +137,5 @@ def row_count(mark: str, result: Any) -> int:
         return int(result)
     if mark == "$":
         return 1
-    return len(result[1]) if mark == "" else int(result[1] is not None)
+    found = result[1]
+    return len(found) if isinstance(found, list) else int(found is not None)
