@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 from pydantic import BaseModel
 
 from store import _failures, _rows
@@ -126,11 +126,14 @@ class AsyncSession(AsyncDomains, AsyncRunner):
     async def transaction(self, *, is_patient: bool = False) -> AsyncGenerator[AsyncSession]:
         """
         Open a unit of work at READ COMMITTED: committed when the block ends, rolled back when it raises. Inside another unit it
-        is a savepoint. With `is_patient` no statement of it times out (imports, exports).
+        is a savepoint. With `is_patient` no statement of it times out (imports, exports): for the outermost block to say.
 
-        Raises TransactionAborted when the block ends well although a statement in it failed, and CommitUnknown when the
-        connection was lost while COMMIT was under way.
+        Raises TransactionAborted when the block ends well although a statement in it failed, CommitUnknown when the connection
+        was lost while COMMIT was under way, and WrongParameters for patience inside a unit that has none.
         """
+        if is_patient and self._unit.depth and not self._unit.is_patient:
+            message = "is_patient: this unit of work has its timeouts already: give it to the outermost transaction()"
+            raise WrongParameters(message)
         block = self._savepoint() if self._unit.depth else self._unit_of_work(is_patient=is_patient)
         async with block:
             yield self
@@ -254,6 +257,11 @@ class AsyncSession(AsyncDomains, AsyncRunner):
     async def _commit(self) -> None:
         connection = self._unit.lent()
         _failures.refuse_lost(connection)
+        if connection.pgconn.pipeline_status != PipelineStatus.OFF:
+            message = (
+                "a pipeline is open, in which nobody waits for the answer to COMMIT: keep it inside the transaction() block"
+            )
+            raise StoreError(message)
         try:
             with self._runtime.watching(connection, "COMMIT"):
                 cursor = await connection.execute("COMMIT", prepare=False)
