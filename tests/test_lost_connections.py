@@ -13,11 +13,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from store import Queries, Store
-from store.errors import CommitUnknown, StoreError, Unavailable
+from store import Queries, Store, _failures
+from store._connection import MIN_TRANSACTION_TIMEOUT_VERSION
+from store.errors import CommitUnknown, StoreError, TransactionAborted, Unavailable, from_postgres
 from tests.both import both, colours, lasting
 from tests.databases import Connection, TestServer
 from tests.samples import product, settings
@@ -246,3 +248,55 @@ def test_commit_cut_before_and_after(
         assert shop.users() == stored
         shop.create("bob")
         assert shop.users() == stored + 1
+
+
+def test_a_commit_that_is_answered_with_rollback_is_no_success(dsn: str, server: TestServer, tmp_path: Path) -> None:
+    """
+    Whatever stands between: what was not committed is not reported as stored, neither by the block nor by its last statement.
+    """
+    if server.embedded is None:
+        pytest.fail("this test needs the server's socket: run it without STORE_TEST_DSN")
+    with (
+        proxy(tmp_path, server.embedded.socket_dir) as wire,
+        Store.open(settings(make_conninfo(dsn, host=str(tmp_path)))) as shop,
+    ):
+        lamp, cart = shop.catalog.create(product()), shop.carts.create_guest()
+        shop.carts.add_item(cart.id, product_id=lamp.id)
+        wire.swap = (b"Q\0\0\0\x0bCOMMIT\0", b"Q\0\0\0\x0dROLLBACK\0")
+        with pytest.raises(TransactionAborted), shop.transaction() as tx:
+            tx.inventory.adjust(lamp.id, delta=5)
+        wire.swap = (b"P\0\0\0\x0e\0COMMIT\0", b"P\0\0\0\x10\0ROLLBACK\0")
+        with pytest.raises(TransactionAborted):
+            shop.orders.place(cart.id, email="ada@example.org")
+        wire.swap = (b"", b"")
+
+        assert shop.inventory.get(lamp.id).on_hand == 10
+        assert not shop.orders.place(cart.id, email="ada@example.org").replayed
+
+
+def test_a_server_that_said_why_it_left_stored_nothing(dsn: str, connect_admin: Connection) -> None:
+    """
+    A lone write that ran into a timeout of the server is in no doubt, also where the timeout takes the connection with it.
+    """
+    given = settings(dsn, transaction_timeout_ms=300, statement_timeout_ms=1500, lock_timeout_ms=5000)
+    with Store.open(given) as shop:
+        lamp = shop.catalog.create(product())
+        with connect_admin.transaction():
+            connect_admin.execute("SELECT FROM store.inventory FOR UPDATE")
+            with pytest.raises(StoreError) as caught:
+                shop.inventory.adjust(lamp.id, delta=5)
+
+        has_transaction_timeout = connect_admin.info.server_version >= MIN_TRANSACTION_TIMEOUT_VERSION
+        assert caught.value.sqlstate == ("25P04" if has_transaction_timeout else "57014")
+        assert shop.inventory.get(lamp.id).on_hand == 10
+
+
+@pytest.mark.parametrize(("state", "expected"), [("25P03", False), ("25P04", False), ("57P01", False), ("57P02", True)])
+def test_which_parting_words_say_that_nothing_was_stored(dsn: str, state: str, expected: bool) -> None:
+    """
+    The same on every version; a crash says nothing of what it interrupted.
+    """
+    with psycopg.connect(dsn) as connection:
+        assert not _failures.is_unknown(from_postgres(state), connection)
+
+    assert _failures.is_unknown(from_postgres(state), connection) is expected
