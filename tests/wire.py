@@ -24,7 +24,7 @@ class Proxy:
         self.word = b""
         self.cut: Cut = None
         self.cuts = 0
-        self.swap = (b"", b"")
+        self.swap: tuple[bytes, bytes] = (b"", b"")
         """What the server is told instead of what."""
         self._upstream = upstream
         self._ends: list[socket.socket] = []

@@ -137,5 +137,4 @@ def row_count(mark: str, result: Any) -> int:
         return int(result)
     if mark == "$":
         return 1
-    found = result[1]
-    return len(found) if isinstance(found, list) else int(found is not None)
+    return len(result[1]) if mark == "" else int(result[1] is not None)

@@ -116,12 +116,12 @@ async def test_a_pool_of_connections_to_a_standby_is_replaced(dsn: str) -> None:
     After a failover every connection of the pool may be one to what is a standby now: the second try gets a new one.
     """
     async with AsyncStore.open(settings(dsn, pool_size=3)) as shop:
-        assert shop._pool is not None
-        taken = [await shop._pool.getconn() for _ in range(3)]
+        assert shop._pool._pool is not None
+        taken = [await shop._pool._pool.getconn() for _ in range(3)]
         for connection in taken:
             await connection.execute("SET default_transaction_read_only = on")
         for connection in taken:
-            await shop._pool.putconn(connection)
+            await shop._pool._pool.putconn(connection)
         runs = 0
 
         async def work(tx: AsyncSession) -> None:

@@ -117,12 +117,12 @@ def test_a_pool_of_connections_to_a_standby_is_replaced(dsn: str) -> None:
     After a failover every connection of the pool may be one to what is a standby now: the second try gets a new one.
     """
     with Store.open(settings(dsn, pool_size=3)) as shop:
-        assert shop._pool is not None
-        taken = [shop._pool.getconn() for _ in range(3)]
+        assert shop._pool._pool is not None
+        taken = [shop._pool._pool.getconn() for _ in range(3)]
         for connection in taken:
             connection.execute("SET default_transaction_read_only = on")
         for connection in taken:
-            shop._pool.putconn(connection)
+            shop._pool._pool.putconn(connection)
         runs = 0
 
         def work(tx: Session) -> None:

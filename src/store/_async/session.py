@@ -74,6 +74,10 @@ class AsyncSession(AsyncDomains, AsyncRunner):
         return self._runtime
 
     @property
+    def _runner(self) -> AsyncRunner:
+        return self
+
+    @property
     def connection(self) -> psycopg.AsyncConnection[Any]:
         """
         The connection itself, for what no verb and no query of a file does. What is set on it is reset when it goes back.
@@ -162,13 +166,14 @@ class AsyncSession(AsyncDomains, AsyncRunner):
             message = f"{statement.full_name} is a COPY: run it with session.copy()"
             raise WrongParameters(message)
         parameters = self._with_scope(statement, parameters)
-        started = time.perf_counter()
+        mark, started = statement.mark, time.perf_counter()
         with self._sending(statement, is_last=then is not None) as connection:
             if then is None:
                 result = await function(connection, **parameters)
             else:
+                mark = ""  # what comes back is all rows
                 result = await function.adapter.select_then(connection, statement.name, statement.text, parameters, then)
-        self._notice_slow(statement, started, _failures.row_count(statement.mark, result))
+        self._notice_slow(statement, started, _failures.row_count(mark, result))
         return result
 
     @contextmanager

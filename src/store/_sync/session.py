@@ -75,6 +75,10 @@ class Session(Domains, Runner):
         return self._runtime
 
     @property
+    def _runner(self) -> Runner:
+        return self
+
+    @property
     def connection(self) -> psycopg.Connection[Any]:
         """
         The connection itself, for what no verb and no query of a file does. What is set on it is reset when it goes back.
@@ -163,13 +167,14 @@ class Session(Domains, Runner):
             message = f"{statement.full_name} is a COPY: run it with session.copy()"
             raise WrongParameters(message)
         parameters = self._with_scope(statement, parameters)
-        started = time.perf_counter()
+        mark, started = statement.mark, time.perf_counter()
         with self._sending(statement, is_last=then is not None) as connection:
             if then is None:
                 result = function(connection, **parameters)
             else:
+                mark = ""  # what comes back is all rows
                 result = function.adapter.select_then(connection, statement.name, statement.text, parameters, then)
-        self._notice_slow(statement, started, _failures.row_count(statement.mark, result))
+        self._notice_slow(statement, started, _failures.row_count(mark, result))
         return result
 
     @contextmanager
