@@ -51,13 +51,15 @@ class Shop(RuleBasedStateMachine):
         self.secrets: dict[int, Any] = {}
         self.made = 0
 
-    @initialize(price=prices, on_hand=st.integers(0, 12), is_paid=st.booleans(), is_expired=st.booleans())
-    def begin(self, price: Decimal, on_hand: int, is_paid: bool, is_expired: bool) -> None:
+    @initialize(price=prices, on_hand=st.integers(0, 12), payments=st.sampled_from([0, 1, 2]), is_expired=st.booleans())
+    def begin(self, price: Decimal, on_hand: int, payments: int, is_expired: bool) -> None:
         self.create_product(price, on_hand)
         self.create_product(Decimal("2.50"), 12)
         self.buy(1, 2, is_held=False)
-        if is_paid:
+        if payments == 1:
             self.pay_in_full(0)
+        elif payments:
+            self.pay_with_two(0, Decimal("2.50"), 2, None)
         self.open_for_guest()
         self.open_for_user(0)
         self.add_item(1, 1, 5)
