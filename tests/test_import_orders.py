@@ -32,10 +32,6 @@ from tests.test_import import refused, retail_file
 from tests.test_import_interrupted import until
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
-TABLES = (
-    "products", "inventory", "stock_movements", "orders", "order_items", "order_events", "payments", "payment_events", "outbox",
-    "imported_orders", "imported_cancellations", "order_imports",
-)  # fmt: skip
 
 NO_SALE = "cancels a sale that is not in the file: no earlier one to this customer has as much of it left"
 CHANGED = "an earlier import has stored this invoice, and it said something else"
@@ -73,7 +69,7 @@ def everything(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
     """
     return {
         table: connection.execute(f"SELECT t.ctid, t.xmin, t::text FROM store.{table} AS t ORDER BY t.ctid".encode()).fetchall()
-        for table in TABLES
+        for table in samples.tables(connection)
     }
 
 

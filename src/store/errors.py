@@ -621,6 +621,10 @@ def from_postgres(
         return InvalidInput(f"{field}: must be {rule} ({constraint})", field=field, sqlstate=sqlstate, constraint=constraint)
     if constraint in _MISSING:
         return NotFound(f"there is no such {_MISSING[constraint]}", sqlstate=sqlstate, constraint=constraint)
+    if sqlstate == "23505" and constraint is not None and constraint.endswith("_pkey"):
+        # Keys are made or counted on, never a caller's: it lost a race that a lock should have settled.
+        message = f"somebody else was first: read again, decide again ({constraint})"
+        return Conflict(message, sqlstate=sqlstate, constraint=constraint)
     if sqlstate is None:
         return Unavailable()
     kind = _STATES.get(sqlstate) or _CLASSES.get(sqlstate[:2]) or DatabaseError
