@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from store import AsyncQueries, AsyncStore
-from store.errors import InvalidInput, TransactionAborted, Unavailable
+from store.errors import InvalidInput, TransactionAborted, Unavailable, WrongParameters
 from tests.databases import Connection
 from tests.samples import settings
 
@@ -26,6 +26,10 @@ COPY store.probe FROM STDIN;
 -- Give numbers out.
 -- kind: copy
 COPY (SELECT n FROM generate_series(1, 3) AS n) TO STDOUT;
+
+-- name: count_numbers()$
+-- Count them.
+SELECT count(*) FROM store.probe;
 """
 
 
@@ -106,3 +110,12 @@ async def test_a_slow_copy_is_logged(dsn: str, copies: Any, caplog: pytest.LogCa
         ("slow query copies.numbers_in", "2 rows"),
         ("slow query copies.numbers_out", "3 rows"),
     ]
+
+
+async def test_only_a_copy_copies(shop: AsyncStore, copies: Any) -> None:
+    async with shop.session() as session:
+        with pytest.raises(WrongParameters, match="count_numbers is no COPY"):
+            async with session.copy(copies.count_numbers):
+                pass
+
+        assert await copies.count_numbers(session) == 0

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from store import Queries, Store
-from store.errors import InvalidInput, TransactionAborted, Unavailable
+from store.errors import InvalidInput, TransactionAborted, Unavailable, WrongParameters
 from tests.databases import Connection
 from tests.samples import settings
 
@@ -27,6 +27,10 @@ COPY store.probe FROM STDIN;
 -- Give numbers out.
 -- kind: copy
 COPY (SELECT n FROM generate_series(1, 3) AS n) TO STDOUT;
+
+-- name: count_numbers()$
+-- Count them.
+SELECT count(*) FROM store.probe;
 """
 
 
@@ -105,3 +109,12 @@ def test_a_slow_copy_is_logged(dsn: str, copies: Any, caplog: pytest.LogCaptureF
         ("slow query copies.numbers_in", "2 rows"),
         ("slow query copies.numbers_out", "3 rows"),
     ]
+
+
+def test_only_a_copy_copies(shop: Store, copies: Any) -> None:
+    with shop.session() as session:
+        with pytest.raises(WrongParameters, match="count_numbers is no COPY"):
+            with session.copy(copies.count_numbers):
+                pass
+
+        assert copies.count_numbers(session) == 0

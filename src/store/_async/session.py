@@ -150,6 +150,9 @@ class AsyncSession(AsyncDomains, AsyncRunner):
         Raises CommitUnknown where it stores rows by itself, outside transaction(), and the connection was lost with the answer.
         """
         statement, started = function.statement, time.perf_counter()
+        if statement.kind != "copy":
+            message = f"{statement.full_name} is no COPY: call it, or run it with session.many() and its like"
+            raise WrongParameters(message)
         with self._sending(statement) as connection:
             async with connection.cursor() as cursor:
                 async with cursor.copy(statement.text) as copy:
