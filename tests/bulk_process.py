@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from store import Settings, Store
-from store._bulk import ExportReport, ImportReport, OrderImportReport, export_products, import_orders, import_products
+from store.bulk import ExportReport, ImportReport, OrderImportReport, export_products, import_orders, import_products
 
 
 class Generated:

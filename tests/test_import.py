@@ -22,8 +22,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store import Store
-from store._bulk import ImportReport, import_products
 from store._sync.queries import queries
+from store.bulk import ImportReport, import_products
 from store.errors import Conflict, InvalidInput, NotFound, OutOfStock, PermissionDenied, StoreError
 from tests import samples
 from tests.databases import Connection

@@ -14,9 +14,9 @@ from decimal import Decimal
 
 from pydantic import SecretStr
 
-from store._bulk import ImportReport, import_products
 from store._sync.queries import queries
 from store._sync.store import Store
+from store.bulk import ImportReport, import_products
 from store.errors import DuplicateEmail, OutOfStock, PermissionDenied, StoreError
 from store.models import Cart, Contents, Inventory, NewUser, Order, Product, User
 

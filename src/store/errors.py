@@ -226,6 +226,12 @@ class CurrencyMismatch(Conflict):
     """
 
 
+class BooksDiffer(StoreError):
+    """
+    What an import stored does not come to what the file says; nothing of it is kept.
+    """
+
+
 # --- transactions ----------------------------------------------------------------------------------------------------
 
 

@@ -15,10 +15,17 @@ from typing import Annotated, Literal
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from store._bulk import ImportReport, OrderImportReport, Tick, export_products, import_orders, import_products
-from store._bulk.orders import Layout
-from store._bulk.run import Delimiter
 from store._sync.store import Store
+from store.bulk import (
+    Delimiter,
+    ImportReport,
+    Layout,
+    OrderImportReport,
+    Tick,
+    export_products,
+    import_orders,
+    import_products,
+)
 from store.cli._output import AsJson, err, is_json, out, reported
 from store.settings import Settings
 

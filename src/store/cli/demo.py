@@ -13,8 +13,8 @@ from rich.table import Table
 
 from store import _connection, _files, embedded, migrate
 from store import demo as _demo
-from store._bulk import ImportReport
 from store._sync.store import Store
+from store.bulk import ImportReport
 from store.cli._output import Dsn, err, out, reported
 from store.errors import StoreError
 from store.models import Cart, Order

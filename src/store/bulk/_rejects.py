@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from store._bulk.cells import printable
-from store._bulk.files import written
+from store.bulk._cells import printable
+from store.bulk._files import written
 
 HEADER = ("line", "column", "value", "reason", "row")
 

@@ -14,14 +14,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
-from store._bulk.files import Place, opened
-from store._bulk.products import FIELDS, Columns, ProductRules
-from store._bulk.readers import Table
-from store._bulk.rejects import Rejects
-from store._bulk.staging import PAGE, Progress, Staging, refuse_same
 from store._sync.queries import queries
 from store._sync.session import Session
 from store._sync.store import Store
+from store.bulk._files import Place, opened
+from store.bulk._product_rules import FIELDS, Columns, ProductRules
+from store.bulk._readers import Table
+from store.bulk._rejects import Rejects
+from store.bulk._staging import PAGE, Progress, Staging, refuse_same
 from store.errors import Conflict
 from store.models import Count, Dto, Id
 

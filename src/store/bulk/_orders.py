@@ -15,15 +15,15 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime
 
-from store._bulk.files import Place, opened
-from store._bulk.invoices import InvoiceRules, Money
-from store._bulk.readers import Table
-from store._bulk.rejects import Rejects
-from store._bulk.staging import PAGE, Progress, Staging, refuse_same
 from store._sync.queries import queries
 from store._sync.session import Session
 from store._sync.store import Store
-from store.errors import Conflict, DuplicateOrder, StoreError
+from store.bulk._files import Place, opened
+from store.bulk._invoices import InvoiceRules, Money
+from store.bulk._readers import Table
+from store.bulk._rejects import Rejects
+from store.bulk._staging import PAGE, Progress, Staging, refuse_same
+from store.errors import BooksDiffer, Conflict, DuplicateOrder
 from store.models import Count, Dto, Flag, Id
 
 Layout = Literal["online-retail"]
@@ -106,12 +106,6 @@ class OrderImportSums(Dto, frozen=True):
     cancellations: Count
     sold: Decimal
     refunded: Decimal
-
-
-class BooksDiffer(StoreError):
-    """
-    What was stored does not come to what the file says; nothing of it is kept.
-    """
 
 
 class _Undone(Exception):

@@ -11,11 +11,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
-from store._bulk.cells import Refused
-from store._bulk.files import Place, Source
-from store._bulk.readers import Broken, Table
-from store._bulk.rejects import Rejects
 from store._sync.session import Session
+from store.bulk._cells import Refused
+from store.bulk._files import Place, Source
+from store.bulk._readers import Broken, Table
+from store.bulk._rejects import Rejects
 from store.errors import InvalidInput
 
 Step = Literal["reading", "checking", "merging", "writing"]

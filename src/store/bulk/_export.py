@@ -14,10 +14,10 @@ from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
-from store._bulk.files import Place, compressed, written
-from store._bulk.staging import Progress, Tick
 from store._sync.queries import queries
 from store._sync.store import Store
+from store.bulk._files import Place, compressed, written
+from store.bulk._staging import Progress, Tick
 
 _EVERY = 5000
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
 
-from store._bulk.cells import NULL, Refused, as_name, as_price, as_sku, listed, printable, storable_fault
+from store.bulk._cells import NULL, Refused, as_name, as_price, as_sku, listed, printable, storable_fault
 from store.errors import InvalidInput
 from store.models import MAX_STOCK
 
