@@ -38,8 +38,8 @@ from store import (
 )
 from store.bulk import (
     ExportReport,
-    ImportReport,
     OrderImportReport,
+    ProductImportReport,
     Tick,
     export_products,
     import_orders,
@@ -117,7 +117,7 @@ def files(shop: Store, catalog: Path) -> None:
     def show(tick: Tick) -> None:
         assert_type(tick.size, int | None)
 
-    assert_type(import_products(shop, catalog, mapping={"Code": "sku"}, delimiter=";", progress=show), ImportReport)
+    assert_type(import_products(shop, catalog, mapping={"Code": "sku"}, delimiter=";", progress=show), ProductImportReport)
     assert_type(export_products(shop, catalog), ExportReport)
     try:
         assert_type(import_orders(shop, catalog, dry_run=True), OrderImportReport)
