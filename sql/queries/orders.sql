@@ -344,12 +344,9 @@ FOR NO KEY UPDATE OF c;
 
 -- name: lock_order(order_id)^
 -- Lock an order for what follows in this transaction.
--- row: LockedOrder
+-- row: OrderId
 -- Locks: the order FOR NO KEY UPDATE.
-SELECT
-    o.id,
-    o.status,
-    o.currency
+SELECT o.id
 FROM store.orders AS o
 WHERE o.id = :order_id::bigint
 FOR NO KEY UPDATE OF o;

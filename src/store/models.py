@@ -343,7 +343,8 @@ class Hold(Dto, frozen=True):
 
 class HoldVerdict(Dto, frozen=True):
     """
-    What a reservation found for one product; without expires_at nothing was held. Of a cart that changed meanwhile it is stale.
+    What a reservation found for one product, which does not exist without is_active; without expires_at nothing was held. Of a
+    cart that changed meanwhile it is stale.
     """
 
     cart_id: Id
@@ -713,16 +714,6 @@ class PlaceVerdict(Dto, frozen=True):
     foreign_products: tuple[Id, ...]
     shortages: tuple[ShortLine, ...]
     placed: Order | None
-
-
-class LockedOrder(Dto, frozen=True):
-    """
-    An order locked for the rest of the transaction.
-    """
-
-    id: Id
-    status: OrderStatus
-    currency: str
 
 
 class StepVerdict(Dto, frozen=True):

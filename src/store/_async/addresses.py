@@ -4,7 +4,7 @@ Address books: everybody's for the back office, the own one for a shopper.
 
 from __future__ import annotations
 
-from store._arguments import checked
+from store._arguments import checked, existing
 from store._async.queries import queries
 from store._async.runner import AsyncRunner
 from store.errors import NotFound
@@ -25,26 +25,30 @@ class AsyncAddressBook:
         """
         address_id = checked("address_id", Id, address_id)
         if not await self._runner.affected(queries.addresses.delete_address, address_id=address_id):
-            message = f"there is no address {address_id}"
-            raise NotFound(message)
+            raise NotFound.of("address", address_id)
 
     async def get(self, address_id: int) -> Address:
         """
         Return an address. Raises NotFound.
         """
         address_id = checked("address_id", Id, address_id)
-        return await self._runner.one(Address, queries.addresses.get_address, address_id=address_id)
+        row = await self._runner.one_or_none(Address, queries.addresses.get_address, address_id=address_id)
+        return existing("address", row, address_id)
 
     async def replace(self, address_id: int, address: PostalAddress) -> Address:
         """
         Replace an address as a whole. Raises NotFound.
         """
         address_id, new = checked("address_id", Id, address_id), checked("address", Postal, address)
-        return await self._runner.one(Address, queries.addresses.replace_address, address_id=address_id, **new.model_dump())
+        row = await self._runner.one_or_none(
+            Address, queries.addresses.replace_address, address_id=address_id, **new.model_dump()
+        )
+        return existing("address", row, address_id)
 
     async def _create(self, user_id: int, address: PostalAddress) -> Address:
         new = checked("address", Postal, address)
-        return await self._runner.one(Address, queries.addresses.create_address, user_id=user_id, **new.model_dump())
+        row = await self._runner.one_or_none(Address, queries.addresses.create_address, user_id=user_id, **new.model_dump())
+        return existing("user", row, user_id)
 
     async def _list(self, user_id: int) -> tuple[Address, ...]:
         return tuple(await self._runner.many(Address, queries.addresses.list_addresses, user_id=user_id))

@@ -5,7 +5,7 @@ Address books: everybody's for the back office, the own one for a shopper.
 
 from __future__ import annotations
 
-from store._arguments import checked
+from store._arguments import checked, existing
 from store._sync.queries import queries
 from store._sync.runner import Runner
 from store.errors import NotFound
@@ -26,26 +26,28 @@ class AddressBook:
         """
         address_id = checked("address_id", Id, address_id)
         if not self._runner.affected(queries.addresses.delete_address, address_id=address_id):
-            message = f"there is no address {address_id}"
-            raise NotFound(message)
+            raise NotFound.of("address", address_id)
 
     def get(self, address_id: int) -> Address:
         """
         Return an address. Raises NotFound.
         """
         address_id = checked("address_id", Id, address_id)
-        return self._runner.one(Address, queries.addresses.get_address, address_id=address_id)
+        row = self._runner.one_or_none(Address, queries.addresses.get_address, address_id=address_id)
+        return existing("address", row, address_id)
 
     def replace(self, address_id: int, address: PostalAddress) -> Address:
         """
         Replace an address as a whole. Raises NotFound.
         """
         address_id, new = checked("address_id", Id, address_id), checked("address", Postal, address)
-        return self._runner.one(Address, queries.addresses.replace_address, address_id=address_id, **new.model_dump())
+        row = self._runner.one_or_none(Address, queries.addresses.replace_address, address_id=address_id, **new.model_dump())
+        return existing("address", row, address_id)
 
     def _create(self, user_id: int, address: PostalAddress) -> Address:
         new = checked("address", Postal, address)
-        return self._runner.one(Address, queries.addresses.create_address, user_id=user_id, **new.model_dump())
+        row = self._runner.one_or_none(Address, queries.addresses.create_address, user_id=user_id, **new.model_dump())
+        return existing("user", row, user_id)
 
     def _list(self, user_id: int) -> tuple[Address, ...]:
         return tuple(self._runner.many(Address, queries.addresses.list_addresses, user_id=user_id))
