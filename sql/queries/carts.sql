@@ -62,7 +62,6 @@ SELECT
     cart.status AS cart_status,
     product.id AS product_id,
     product.is_active,
-    product.currency = cart.currency AS is_same_currency,
     item.quantity,
     item.added_at
 FROM cart
@@ -420,7 +419,6 @@ SELECT
     cart.status AS cart_status,
     product.id AS product_id,
     product.is_active,
-    product.currency = cart.currency AS is_same_currency,
     item.quantity,
     item.added_at
 FROM cart

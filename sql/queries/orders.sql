@@ -191,7 +191,6 @@ SELECT
     o.status AS from_status,
     o.version,
     (SELECT count(*) FROM granted) = 1 AS is_done,
-    NOT EXISTS (SELECT FROM money AS m WHERE m.authorized <> m.refunded) AS is_settled,
     (
         SELECT coalesce(array_agg(t.to_status ORDER BY t.to_status ASC), '{}')
         FROM store.order_transitions AS t
@@ -333,7 +332,6 @@ LIMIT least(:page_size::bigint, 200) + 1;
 -- null: scope_user_id, scope_public_id
 -- Locks: the cart FOR NO KEY UPDATE.
 SELECT
-    c.id,
     c.status,
     c.expires_at <= now() AS is_expired
 FROM store.carts AS c
@@ -432,7 +430,6 @@ SELECT
     o.status AS from_status,
     o.version,
     (SELECT count(*) FROM granted) = 1 AS is_done,
-    o.is_settled,
     (
         SELECT coalesce(array_agg(t.to_status ORDER BY t.to_status ASC), '{}')
         FROM store.order_transitions AS t
@@ -705,7 +702,6 @@ told AS (
 SELECT
     s.lines,
     s.total,
-    cart.email IS NOT NULL AS has_contact,
     (
         SELECT coalesce(array_agg(n.product_id ORDER BY n.product_id ASC), '{}')
         FROM line AS n

@@ -106,7 +106,8 @@ answer AS (
         e.actor,
         e.at,
         true AS replayed,
-        e.provider = :provider::text AND e.provider_ref = :provider_ref::text AS is_same
+        (e.kind, e.amount, e.provider, e.provider_ref)
+            = ('authorize', :amount::numeric, :provider::text, :provider_ref::text) AS is_same
     FROM earlier AS e
     UNION ALL
     SELECT
@@ -316,7 +317,8 @@ answer AS (
         e.idempotency_key,
         e.actor,
         e.at,
-        true AS replayed
+        true AS replayed,
+        (e.kind, e.payment_no, e.amount) = (:kind::text, :payment_no::bigint, coalesce(:amount::numeric, e.amount)) AS is_same
     FROM earlier AS e
     UNION ALL
     SELECT
@@ -331,7 +333,8 @@ answer AS (
         n.idempotency_key,
         n.actor,
         n.at,
-        false AS replayed
+        false AS replayed,
+        true AS is_same
     FROM event AS n
 )
 
@@ -340,7 +343,7 @@ SELECT
     o.is_paid_back,
     (SELECT count(*) FROM asked) = 1 AS is_known,
     coalesce((SELECT q.due FROM asked AS q), 0) AS due,
-    true AS is_same,
+    coalesce(a.is_same, true) AS is_same,
     CASE
         WHEN a.seq IS NOT NULL THEN json_build_object(
             'order_id', a.order_id,

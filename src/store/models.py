@@ -468,7 +468,6 @@ class CartItemVerdict(Dto, frozen=True):
     cart_status: CartStatus
     product_id: Id | None
     is_active: bool | None
-    is_same_currency: bool | None
     quantity: int | None
     added_at: AwareDatetime | None
 
@@ -687,7 +686,6 @@ class PlaceableCart(Dto, frozen=True):
     A locked cart that is to become an order.
     """
 
-    id: Id
     status: CartStatus
     is_expired: bool
 
@@ -709,7 +707,6 @@ class PlaceVerdict(Dto, frozen=True):
 
     lines: Count
     total: Decimal
-    has_contact: bool
     archived: tuple[Id, ...]
     foreign_products: tuple[Id, ...]
     shortages: tuple[ShortLine, ...]
@@ -724,13 +721,12 @@ class StepVerdict(Dto, frozen=True):
     from_status: OrderStatus
     version: Id
     is_done: bool
-    is_settled: bool
     legal: tuple[OrderStatus, ...]
 
 
 class PaymentVerdict(Dto, frozen=True):
     """
-    What a statement that moves money found; without an answer it wrote nothing.
+    What a statement that moves money found; without an answer it wrote nothing, and an earlier answer may be to another call.
     """
 
     order_status: OrderStatus

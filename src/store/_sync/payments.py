@@ -147,8 +147,7 @@ class Payments:
             answer = verdict.answer
             if answer is None:
                 raise _refusal(verdict, order_id, payment_no, kind, amount)
-            is_same = verdict.is_same and answer.kind == kind and payment_no in {None, answer.payment_no}
-            if not is_same or amount not in {None, answer.amount}:
+            if not verdict.is_same:
                 raise IdempotencyKeyReused
             return answer
 
