@@ -731,14 +731,7 @@ INSERT INTO store.outbox (key, topic, payload)
 SELECT
     t.id,
     'order.refunded' AS topic,
-    jsonb_build_object(
-        'order_id', t.id,
-        'number', t.number,
-        'seq', t.version,
-        'status', 'refunded',
-        'total', t.total::text,
-        'currency', t.currency
-    ) AS payload
+    store.order_payload(t.id, t.version, 'refunded', t.total, t.currency) AS payload
 FROM step AS t
 ORDER BY t.id ASC;
 
@@ -860,14 +853,7 @@ INSERT INTO store.outbox (key, topic, payload)
 SELECT
     t.id,
     'order.' || t.to_status AS topic,
-    jsonb_build_object(
-        'order_id', t.id,
-        'number', t.number,
-        'seq', t.seq,
-        'status', t.to_status,
-        'total', t.total::text,
-        'currency', t.currency
-    ) AS payload
+    store.order_payload(t.id, t.seq, t.to_status, t.total, t.currency) AS payload
 FROM step AS t
 ORDER BY t.id ASC, t.seq ASC;
 

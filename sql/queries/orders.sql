@@ -176,14 +176,7 @@ told AS (
     SELECT
         g.id,
         'order.' || :to_status::text AS topic,
-        jsonb_build_object(
-            'order_id', g.id,
-            'number', store.order_number(g.id),
-            'seq', g.version,
-            'status', :to_status::text,
-            'total', g.total::text,
-            'currency', g.currency
-        ) AS payload
+        store.order_payload(g.id, g.version, :to_status::text, g.total, g.currency) AS payload
     FROM granted AS g
 )
 
@@ -415,14 +408,7 @@ told AS (
     SELECT
         g.id,
         'order.' || :to_status::text AS topic,
-        jsonb_build_object(
-            'order_id', g.id,
-            'number', store.order_number(g.id),
-            'seq', g.version,
-            'status', :to_status::text,
-            'total', g.total::text,
-            'currency', g.currency
-        ) AS payload
+        store.order_payload(g.id, g.version, :to_status::text, g.total, g.currency) AS payload
     FROM granted AS g
 )
 
@@ -687,14 +673,7 @@ told AS (
     SELECT
         t.id,
         'order.' || t.to_status AS topic,
-        jsonb_build_object(
-            'order_id', t.id,
-            'number', store.order_number(t.id),
-            'seq', t.seq,
-            'status', t.to_status,
-            'total', t.total::text,
-            'currency', t.currency
-        ) AS payload
+        store.order_payload(t.id, t.seq, t.to_status, t.total, t.currency) AS payload
     FROM step AS t
     ORDER BY t.seq ASC
 )

@@ -293,14 +293,7 @@ told AS (
     SELECT
         s.id,
         'order.paid' AS topic,
-        jsonb_build_object(
-            'order_id', s.id,
-            'number', store.order_number(s.id),
-            'seq', s.version,
-            'status', 'paid',
-            'total', s.total::text,
-            'currency', s.currency
-        ) AS payload
+        store.order_payload(s.id, s.version, 'paid', s.total, s.currency) AS payload
     FROM settled AS s
 ),
 
