@@ -54,8 +54,8 @@ WHERE
     a.id = :address_id::bigint
     AND store.in_scope(a.user_id, NULL, :scope::text, :scope_user_id::bigint, NULL);
 
--- name: list_addresses(user_id, scope, scope_user_id)
--- Return the address book of a user, oldest first, at most 200.
+-- name: list_addresses(user_id, after_id, page_size, scope, scope_user_id)
+-- Return a page of the address book of a user, oldest first, and one row more when there is a next page.
 -- row: Address
 -- null: scope_user_id
 SELECT
@@ -74,9 +74,10 @@ SELECT
 FROM store.addresses AS a
 WHERE
     a.user_id = :user_id::bigint
+    AND a.id > :after_id::bigint
     AND store.in_scope(a.user_id, NULL, :scope::text, :scope_user_id::bigint, NULL)
 ORDER BY a.id ASC
-LIMIT 200;
+LIMIT least(:page_size::bigint, 200) + 1;
 
 -- name: replace_address(address_id, name, line1, line2, city, region, postal_code, country, phone, scope, scope_user_id)^
 -- Replace an address as a whole.

@@ -7,8 +7,9 @@ from __future__ import annotations
 from store._arguments import checked, existing
 from store._async.queries import queries
 from store._async.runner import AsyncRunner
+from store._cursors import decode, encode
 from store.errors import NotFound
-from store.models import Address, Id, Postal, PostalAddress
+from store.models import Address, Id, Page, PageSize, Postal, PostalAddress, Text
 
 
 class AsyncAddressBook:
@@ -50,8 +51,14 @@ class AsyncAddressBook:
         row = await self._runner.one_or_none(Address, queries.addresses.create_address, user_id=user_id, **new.model_dump())
         return existing("user", row, user_id)
 
-    async def _list(self, user_id: int) -> tuple[Address, ...]:
-        return tuple(await self._runner.many(Address, queries.addresses.list_addresses, user_id=user_id))
+    async def _page(self, user_id: int, cursor: str | None, page_size: int) -> Page[Address]:
+        page_size = checked("page_size", PageSize, page_size)
+        after = 0 if cursor is None else decode("addresses", Text, cursor)[1]
+        found = await self._runner.many(
+            Address, queries.addresses.list_addresses, user_id=user_id, after_id=after, page_size=page_size
+        )
+        page = tuple(found[:page_size])
+        return Page(page, encode("addresses", "", page[-1].id) if len(found) > page_size else None)
 
 
 class AsyncAddresses(AsyncAddressBook):
@@ -65,11 +72,11 @@ class AsyncAddresses(AsyncAddressBook):
         """
         return await self._create(checked("user_id", Id, user_id), address)
 
-    async def list_for_user(self, user_id: int) -> tuple[Address, ...]:
+    async def list_for_user(self, user_id: int, *, cursor: str | None = None, page_size: int = 50) -> Page[Address]:
         """
-        Return the addresses of a user, oldest first, at most 200.
+        Return a page of the addresses of a user, oldest first. Raises InvalidCursor for a cursor of something else.
         """
-        return await self._list(checked("user_id", Id, user_id))
+        return await self._page(checked("user_id", Id, user_id), cursor, page_size)
 
 
 class AsyncOwnAddresses(AsyncAddressBook):
@@ -83,11 +90,12 @@ class AsyncOwnAddresses(AsyncAddressBook):
         """
         return await self._create(self._id(), address)
 
-    async def list(self) -> tuple[Address, ...]:
+    async def list(self, *, cursor: str | None = None, page_size: int = 50) -> Page[Address]:
         """
-        Return the own addresses, oldest first, at most 200. Raises NotFound for a guest.
+        Return a page of the own addresses, oldest first. Raises NotFound for a guest, and InvalidCursor for a cursor of
+        something else.
         """
-        return await self._list(self._id())
+        return await self._page(self._id(), cursor, page_size)
 
     def _id(self) -> int:
         if self._runner.scope.user_id is None:

@@ -6,10 +6,11 @@ Address books: everybody's for the back office, the own one for a shopper.
 from __future__ import annotations
 
 from store._arguments import checked, existing
+from store._cursors import decode, encode
 from store._sync.queries import queries
 from store._sync.runner import Runner
 from store.errors import NotFound
-from store.models import Address, Id, Postal, PostalAddress
+from store.models import Address, Id, Page, PageSize, Postal, PostalAddress, Text
 
 
 class AddressBook:
@@ -49,8 +50,14 @@ class AddressBook:
         row = self._runner.one_or_none(Address, queries.addresses.create_address, user_id=user_id, **new.model_dump())
         return existing("user", row, user_id)
 
-    def _list(self, user_id: int) -> tuple[Address, ...]:
-        return tuple(self._runner.many(Address, queries.addresses.list_addresses, user_id=user_id))
+    def _page(self, user_id: int, cursor: str | None, page_size: int) -> Page[Address]:
+        page_size = checked("page_size", PageSize, page_size)
+        after = 0 if cursor is None else decode("addresses", Text, cursor)[1]
+        found = self._runner.many(
+            Address, queries.addresses.list_addresses, user_id=user_id, after_id=after, page_size=page_size
+        )
+        page = tuple(found[:page_size])
+        return Page(page, encode("addresses", "", page[-1].id) if len(found) > page_size else None)
 
 
 class Addresses(AddressBook):
@@ -64,11 +71,11 @@ class Addresses(AddressBook):
         """
         return self._create(checked("user_id", Id, user_id), address)
 
-    def list_for_user(self, user_id: int) -> tuple[Address, ...]:
+    def list_for_user(self, user_id: int, *, cursor: str | None = None, page_size: int = 50) -> Page[Address]:
         """
-        Return the addresses of a user, oldest first, at most 200.
+        Return a page of the addresses of a user, oldest first. Raises InvalidCursor for a cursor of something else.
         """
-        return self._list(checked("user_id", Id, user_id))
+        return self._page(checked("user_id", Id, user_id), cursor, page_size)
 
 
 class OwnAddresses(AddressBook):
@@ -82,11 +89,12 @@ class OwnAddresses(AddressBook):
         """
         return self._create(self._id(), address)
 
-    def list(self) -> tuple[Address, ...]:
+    def list(self, *, cursor: str | None = None, page_size: int = 50) -> Page[Address]:
         """
-        Return the own addresses, oldest first, at most 200. Raises NotFound for a guest.
+        Return a page of the own addresses, oldest first. Raises NotFound for a guest, and InvalidCursor for a cursor of
+        something else.
         """
-        return self._list(self._id())
+        return self._page(self._id(), cursor, page_size)
 
     def _id(self) -> int:
         if self._runner.scope.user_id is None:
