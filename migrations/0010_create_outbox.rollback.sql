@@ -1,6 +1,7 @@
 -- Destructive: events that nobody has read yet are lost.
 
 DROP TABLE store.outbox;
+DROP FUNCTION store.order_payload(bigint, integer, text, numeric, text);
 
 CREATE OR REPLACE FUNCTION store.schema_version() RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -1,6 +1,19 @@
 -- Events for other systems, written with the fact they tell.
 -- depends: 0009_create_payments
 
+CREATE FUNCTION store.order_payload(order_id bigint, seq integer, status text, total numeric, currency text) RETURNS jsonb
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN jsonb_build_object(
+        'order_id', order_id,
+        'number', store.order_number(order_id),
+        'seq', seq,
+        'status', status,
+        'total', total::text,
+        'currency', currency
+    );
+
+COMMENT ON FUNCTION store.order_payload(bigint, integer, text, numeric, text) IS 'What an event says of a step of an order: the one place that says so.';
+
 CREATE TABLE store.outbox (
     key bigint NOT NULL,
     id bigint GENERATED ALWAYS AS IDENTITY,
@@ -28,6 +41,8 @@ COMMENT ON TABLE store.outbox IS 'Events for other systems, in the transaction o
 COMMENT ON COLUMN store.outbox.key IS 'The order it is about.';
 COMMENT ON COLUMN store.outbox.txid IS 'The transaction that wrote it: what is below every running one can be read in order without losing a late committer.';
 COMMENT ON COLUMN store.outbox.claimed_until IS 'A consumer has it until then; afterwards the next one may take it.';
+
+REVOKE ALL ON FUNCTION store.order_payload(bigint, integer, text, numeric, text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION store.schema_version() RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

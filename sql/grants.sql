@@ -22,6 +22,7 @@ GRANT EXECUTE ON FUNCTION
     store.line_total(integer, numeric, numeric, text),
     store.minor_units(text),
     store.order_number(bigint),
+    store.order_payload(bigint, integer, text, numeric, text),
     store.schema_version(),
     store.sellable(bigint, integer, integer)
 TO store_app, store_readonly;

@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from store import Settings, Store
-from store._bulk import ExportReport, ImportReport, OrderImportReport, export_products, import_orders, import_products
+from store.bulk import ExportReport, OrderImportReport, ProductImportReport, export_products, import_orders, import_products
 
 
 class Generated:
@@ -77,7 +77,7 @@ def peak() -> int:
 
 
 def main(command: str, rows: str = "0", length: str = "0") -> None:
-    report: ImportReport | OrderImportReport | ExportReport
+    report: ProductImportReport | OrderImportReport | ExportReport
     settings = Settings(database_url=SecretStr(os.environ["STORE_TEST_BULK_DSN"]), pool_size=1)
     with Store.open(settings) as store:
         if command == "import":

@@ -222,7 +222,9 @@ class Model:
         return wanted
 
     def _refuse(self, cart: ModelCart, wanted: dict[int, int]) -> None:
-        if any(product_id not in self.products or not self.products[product_id].is_active for product_id in wanted):
+        if not wanted.keys() <= self.products.keys():
+            raise errors.NotFound
+        if not all(self.products[product_id].is_active for product_id in wanted):
             raise errors.ProductUnavailable
         short = [Shortage(one, wanted[one], self.available(one, cart.id)) for one in sorted(wanted)]
         if short := [each for each in short if each.wanted > each.available]:

@@ -9,11 +9,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from store import embedded
+from store.cli import app
 from tests.faults import faults
 
 MIGRATIONS = sorted(
@@ -37,6 +41,29 @@ def store(*arguments: str, cwd: Path, **environment: str) -> subprocess.Complete
         check=False,
         stdin=subprocess.DEVNULL,
     )
+
+
+def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, set[str]]]:
+    """
+    Yield every command with its options.
+    """
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, (*path, name))
+    if not hasattr(command, "commands"):
+        yield " ".join(path), {option for each in command.params for option in each.opts}
+
+
+@pytest.mark.serverless
+def test_options_that_the_commands_share():
+    """
+    Whatever a script runs speaks JSON; only what one tries on another server, or what only looks at one, takes it as an option.
+    """
+    options = dict(commands(typer.main.get_command(app)))
+
+    assert {"check", "demo", "doctor", "explain", "lock"} == {name for name, found in options.items() if "--dsn" in found}
+    assert {"demo", "embedded remove", "embedded stop", "embedded use", "explain", "sql"} == {
+        name for name, found in options.items() if "--json" not in found
+    }
 
 
 @pytest.mark.serverless

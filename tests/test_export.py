@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store import NewProduct, Store
-from store._bulk import export_products, import_products
+from store.bulk import export_products, import_products
 from store.errors import StoreError, Unavailable
 from store.models import hidden_fault
 from tests import samples

@@ -22,8 +22,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store import Store
-from store._bulk import ImportReport, import_products
 from store._sync.queries import queries
+from store.bulk import ProductImportReport, import_products
 from store.errors import Conflict, InvalidInput, NotFound, OutOfStock, PermissionDenied, StoreError
 from tests import samples
 from tests.databases import Connection
@@ -44,7 +44,7 @@ def rejects(tmp_path: Path) -> Path:
     return tmp_path / "rejects.csv"
 
 
-def load(shop: Store, text: str | bytes, **options: Any) -> ImportReport:
+def load(shop: Store, text: str | bytes, **options: Any) -> ProductImportReport:
     return import_products(shop, io.BytesIO(text if isinstance(text, bytes) else text.encode()), **options)
 
 
@@ -63,7 +63,7 @@ def catalog(connection: Connection) -> list[tuple[Any, ...]]:
     ).fetchall()
 
 
-def counts(report: ImportReport) -> tuple[int, ...]:
+def counts(report: ProductImportReport) -> tuple[int, ...]:
     assert report.rows == report.accepted + report.rejected
     assert report.accepted == report.inserted + report.updated + report.unchanged + report.duplicates
     return (report.rows, report.rejected, report.inserted, report.updated, report.unchanged, report.duplicates)

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from store import Store
-from store._bulk import import_products
+from store.bulk import import_products
 from store.errors import StoreError, Unavailable
 from tests import samples
 from tests.databases import Connection

@@ -22,9 +22,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store import Order, Store
-from store._bulk import OrderImportReport, import_orders
-from store._bulk.orders import BooksDiffer
-from store.errors import Conflict, InvalidInput
+from store.bulk import OrderImportReport, import_orders
+from store.errors import BooksDiffer, Conflict, InvalidInput
 from tests import samples
 from tests.databases import Connection
 from tests.faults import faults
@@ -459,7 +458,7 @@ def test_books_that_differ_from_the_file_are_not_kept(
     """
     Both sums are taken apart from each other: where Python read another price than PostgreSQL stored, nothing is kept.
     """
-    monkeypatch.setattr("store._bulk.invoices.Money.line", lambda _, quantity, price: quantity * price + Decimal("0.01"))
+    monkeypatch.setattr("store.bulk._invoices.Money.line", lambda _, quantity, price: quantity * price + Decimal("0.01"))
     before = everything(connect_admin)
     with pytest.raises(BooksDiffer, match=r"the file sells 2\.56 and refunds 0.00 in 1 rows, the books have 2\.55"):
         load(shop, line("1", "71053", 1))

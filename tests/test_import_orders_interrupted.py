@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from store import Store
-from store._bulk import import_orders
+from store.bulk import import_orders
 from store.errors import Unavailable
 from tests import samples
 from tests.bulk_process import Invoices

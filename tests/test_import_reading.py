@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store._bulk.files import compressed, opened, written
-from store._bulk.readers import MAX_RECORD, Broken, Table
+from store.bulk._files import compressed, opened, written
+from store.bulk._readers import MAX_RECORD, Broken, Table
 from store.errors import InvalidInput, StoreError
 
 pytestmark = pytest.mark.serverless

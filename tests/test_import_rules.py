@@ -13,8 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from store._bulk.cells import Refused
-from store._bulk.products import FIELDS, Columns, ProductRules
+from store.bulk._cells import Refused
+from store.bulk._product_rules import FIELDS, Columns, ProductRules
 from store.errors import InvalidInput
 from store.models import NewProduct
 

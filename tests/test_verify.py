@@ -86,6 +86,16 @@ def order_of(shop: Store) -> Order:
     return order
 
 
+def test_every_file_of_checks_is_looked_at(shop: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "checks").mkdir()
+    for name in ("first", "second"):
+        check = f"-- name: {name}_holds()\n-- Nothing is wrong.\nSELECT 1 AS subject, 'all' AS fault;\n"
+        (tmp_path / "checks" / f"{name}.sql").write_text(check)
+    monkeypatch.setattr("store._files.folder", lambda _: tmp_path)
+
+    assert [("first_holds", 1), ("second_holds", 1)] == [(each.name, len(each.faults)) for each in verify(shop)]
+
+
 def test_every_invariant_has_a_break() -> None:
     assert [s.name for s in CHECKS.statements] == list(BREAKS)
 

@@ -1,13 +1,13 @@
 -- Address books. Every statement carries the scope of the caller behind the owner.
 
 -- name: create_address(user_id, name, line1, line2, city, region, postal_code, country, phone, scope, scope_user_id)^
--- Add an address to the book of a user.
+-- Add an address to the book of a user. No row: no such user.
 -- row: Address
 -- null: line2, region, postal_code, phone, scope_user_id
 -- Locks: the new row.
 INSERT INTO store.addresses AS a (user_id, name, line1, line2, city, region, postal_code, country, phone)
 SELECT
-    g.user_id,
+    u.id,
     :name::text AS name,
     :line1::text AS line1,
     :line2::text AS line2,
@@ -16,8 +16,10 @@ SELECT
     :postal_code::text AS postal_code,
     :country::text AS country,
     :phone::text AS phone
-FROM (VALUES (:user_id::bigint)) AS g (user_id)
-WHERE store.in_scope(g.user_id, NULL, :scope::text, :scope_user_id::bigint, NULL)
+FROM store.users AS u
+WHERE
+    u.id = :user_id::bigint
+    AND store.in_scope(u.id, NULL, :scope::text, :scope_user_id::bigint, NULL)
 RETURNING
     a.id, a.user_id, a.name, a.line1, a.line2, a.city, a.region, a.postal_code, a.country, a.phone, a.created_at, a.updated_at;
 
@@ -52,8 +54,8 @@ WHERE
     a.id = :address_id::bigint
     AND store.in_scope(a.user_id, NULL, :scope::text, :scope_user_id::bigint, NULL);
 
--- name: list_addresses(user_id, scope, scope_user_id)
--- Return the address book of a user, oldest first, at most 200.
+-- name: list_addresses(user_id, after_id, page_size, scope, scope_user_id)
+-- Return a page of the address book of a user, oldest first, and one row more when there is a next page.
 -- row: Address
 -- null: scope_user_id
 SELECT
@@ -72,9 +74,10 @@ SELECT
 FROM store.addresses AS a
 WHERE
     a.user_id = :user_id::bigint
+    AND a.id > :after_id::bigint
     AND store.in_scope(a.user_id, NULL, :scope::text, :scope_user_id::bigint, NULL)
 ORDER BY a.id ASC
-LIMIT 200;
+LIMIT least(:page_size::bigint, 200) + 1;
 
 -- name: replace_address(address_id, name, line1, line2, city, region, postal_code, country, phone, scope, scope_user_id)^
 -- Replace an address as a whole.

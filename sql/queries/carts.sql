@@ -62,7 +62,6 @@ SELECT
     cart.status AS cart_status,
     product.id AS product_id,
     product.is_active,
-    product.currency = cart.currency AS is_same_currency,
     item.quantity,
     item.added_at
 FROM cart
@@ -219,15 +218,18 @@ WHERE
 
 -- name: get_or_create_cart(user_id, currency, scope, scope_user_id, scope_public_id)^
 -- Return the open cart of a user, made or renewed as needed; DO UPDATE, because DO NOTHING returns no row beside a concurrent insert.
+-- No row: no such user.
 -- row: LockedCart
 -- null: scope_user_id, scope_public_id
 -- Locks: the cart.
 INSERT INTO store.carts AS c (user_id, currency)
 SELECT
-    g.user_id,
+    u.id,
     :currency::text
-FROM (VALUES (:user_id::bigint)) AS g (user_id)
-WHERE store.in_scope(g.user_id, NULL, :scope::text, :scope_user_id::bigint, :scope_public_id::uuid)
+FROM store.users AS u
+WHERE
+    u.id = :user_id::bigint
+    AND store.in_scope(u.id, NULL, :scope::text, :scope_user_id::bigint, :scope_public_id::uuid)
 ON CONFLICT (user_id) WHERE status = 'open' DO UPDATE
 SET expires_at = greatest(excluded.expires_at, c.expires_at)
 RETURNING c.id, c.status, c.currency;
@@ -417,7 +419,6 @@ SELECT
     cart.status AS cart_status,
     product.id AS product_id,
     product.is_active,
-    product.currency = cart.currency AS is_same_currency,
     item.quantity,
     item.added_at
 FROM cart

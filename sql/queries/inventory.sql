@@ -202,7 +202,7 @@ FROM held;
 -- name: reserve_stock(cart_id, of_cart, product_ids, quantities, seconds)
 -- Hold units for an open cart, all or nothing, in the place of what it holds of these products; the lines of the cart when
 -- of_cart is true. Expired holds of others are taken back on the way. No row: no such cart. A row without expires_at is a verdict:
--- nothing was written, because the cart is closed or expired, a product is gone or archived, or less is available than wanted; or because the
+-- nothing was written, because the cart is closed or expired, a product does not exist or is archived, or less is available than wanted; or because the
 -- cart changed while the statement waited for it (is_stale), so that its lines and holds were read as they no longer are.
 -- row: HoldVerdict
 -- Locks: the cart FOR NO KEY UPDATE, store.inventory, ascending product_id, then the holds.
@@ -299,7 +299,7 @@ judged AS (
         l.on_hand,
         l.reserved - coalesce(f.quantity, 0) AS reserved,
         greatest(coalesce(l.on_hand - l.reserved + coalesce(f.quantity, 0), 0), 0) AS available,
-        coalesce(p.is_active, false) AS is_active
+        p.is_active
     FROM wanted AS w
     LEFT JOIN store.products AS p
         ON p.id = w.product_id
@@ -315,7 +315,7 @@ granted AS (
     WHERE
         fresh.is_open
         AND EXISTS (SELECT FROM judged)
-        AND NOT EXISTS (SELECT FROM judged AS j WHERE j.wanted > j.available OR NOT j.is_active)
+        AND NOT EXISTS (SELECT FROM judged AS j WHERE j.wanted > j.available OR j.is_active IS NOT TRUE)
 ),
 
 left_table AS (

@@ -681,7 +681,7 @@ told_payment AS (
         p.authorized,
         p.captured,
         p.refunded + sum(f.amount) OVER of_order AS refunded,
-        format('import:%s:%s', f.external_ref, f.line_no) AS idempotency_key,
+        format('store:import:%s:%s', f.external_ref, f.line_no) AS idempotency_key,
         'import' AS actor,
         f.cancelled_at
     FROM fresh AS f
@@ -733,14 +733,7 @@ INSERT INTO store.outbox (key, topic, payload)
 SELECT
     t.id,
     'order.refunded' AS topic,
-    jsonb_build_object(
-        'order_id', t.id,
-        'number', t.number,
-        'seq', t.version,
-        'status', 'refunded',
-        'total', t.total::text,
-        'currency', t.currency
-    ) AS payload
+    store.order_payload(t.id, t.version, 'refunded', t.total, t.currency) AS payload
 FROM step AS t
 ORDER BY t.id ASC;
 
@@ -823,7 +816,7 @@ told_payment AS (
         o.total,
         CASE k.kind WHEN 'capture' THEN o.total ELSE 0 END AS captured,
         0 AS refunded,
-        'import:' || k.kind AS idempotency_key,
+        'store:import:' || k.kind AS idempotency_key,
         'import' AS actor,
         o.placed_at
     FROM placed AS o
@@ -862,14 +855,7 @@ INSERT INTO store.outbox (key, topic, payload)
 SELECT
     t.id,
     'order.' || t.to_status AS topic,
-    jsonb_build_object(
-        'order_id', t.id,
-        'number', t.number,
-        'seq', t.seq,
-        'status', t.to_status,
-        'total', t.total::text,
-        'currency', t.currency
-    ) AS payload
+    store.order_payload(t.id, t.seq, t.to_status, t.total, t.currency) AS payload
 FROM step AS t
 ORDER BY t.id ASC, t.seq ASC;
 
@@ -922,7 +908,7 @@ SELECT
         INNER JOIN store.payment_events AS e
             ON
                 e.order_id = c.order_id
-                AND e.idempotency_key = format('import:%s:%s', c.external_ref, c.line_no)
+                AND e.idempotency_key = format('store:import:%s:%s', c.external_ref, c.line_no)
         WHERE
             s.import_id = :import_id::uuid
             AND s.is_cancellation

@@ -176,14 +176,7 @@ told AS (
     SELECT
         g.id,
         'order.' || :to_status::text AS topic,
-        jsonb_build_object(
-            'order_id', g.id,
-            'number', store.order_number(g.id),
-            'seq', g.version,
-            'status', :to_status::text,
-            'total', g.total::text,
-            'currency', g.currency
-        ) AS payload
+        store.order_payload(g.id, g.version, :to_status::text, g.total, g.currency) AS payload
     FROM granted AS g
 )
 
@@ -191,7 +184,6 @@ SELECT
     o.status AS from_status,
     o.version,
     (SELECT count(*) FROM granted) = 1 AS is_done,
-    NOT EXISTS (SELECT FROM money AS m WHERE m.authorized <> m.refunded) AS is_settled,
     (
         SELECT coalesce(array_agg(t.to_status ORDER BY t.to_status ASC), '{}')
         FROM store.order_transitions AS t
@@ -333,7 +325,6 @@ LIMIT least(:page_size::bigint, 200) + 1;
 -- null: scope_user_id, scope_public_id
 -- Locks: the cart FOR NO KEY UPDATE.
 SELECT
-    c.id,
     c.status,
     c.expires_at <= now() AS is_expired
 FROM store.carts AS c
@@ -344,12 +335,9 @@ FOR NO KEY UPDATE OF c;
 
 -- name: lock_order(order_id)^
 -- Lock an order for what follows in this transaction.
--- row: LockedOrder
+-- row: OrderId
 -- Locks: the order FOR NO KEY UPDATE.
-SELECT
-    o.id,
-    o.status,
-    o.currency
+SELECT o.id
 FROM store.orders AS o
 WHERE o.id = :order_id::bigint
 FOR NO KEY UPDATE OF o;
@@ -420,14 +408,7 @@ told AS (
     SELECT
         g.id,
         'order.' || :to_status::text AS topic,
-        jsonb_build_object(
-            'order_id', g.id,
-            'number', store.order_number(g.id),
-            'seq', g.version,
-            'status', :to_status::text,
-            'total', g.total::text,
-            'currency', g.currency
-        ) AS payload
+        store.order_payload(g.id, g.version, :to_status::text, g.total, g.currency) AS payload
     FROM granted AS g
 )
 
@@ -435,7 +416,6 @@ SELECT
     o.status AS from_status,
     o.version,
     (SELECT count(*) FROM granted) = 1 AS is_done,
-    o.is_settled,
     (
         SELECT coalesce(array_agg(t.to_status ORDER BY t.to_status ASC), '{}')
         FROM store.order_transitions AS t
@@ -693,14 +673,7 @@ told AS (
     SELECT
         t.id,
         'order.' || t.to_status AS topic,
-        jsonb_build_object(
-            'order_id', t.id,
-            'number', store.order_number(t.id),
-            'seq', t.seq,
-            'status', t.to_status,
-            'total', t.total::text,
-            'currency', t.currency
-        ) AS payload
+        store.order_payload(t.id, t.seq, t.to_status, t.total, t.currency) AS payload
     FROM step AS t
     ORDER BY t.seq ASC
 )
@@ -708,7 +681,6 @@ told AS (
 SELECT
     s.lines,
     s.total,
-    cart.email IS NOT NULL AS has_contact,
     (
         SELECT coalesce(array_agg(n.product_id ORDER BY n.product_id ASC), '{}')
         FROM line AS n

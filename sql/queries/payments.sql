@@ -109,7 +109,8 @@ answer AS (
         e.actor,
         e.at,
         true AS replayed,
-        e.provider = :provider::text AND e.provider_ref = :provider_ref::text AS is_same
+        (e.kind, e.amount, e.provider, e.provider_ref)
+            = ('authorize', :amount::numeric, :provider::text, :provider_ref::text) AS is_same
     FROM earlier AS e
     UNION ALL
     SELECT
@@ -296,14 +297,7 @@ told AS (
     SELECT
         s.id,
         'order.paid' AS topic,
-        jsonb_build_object(
-            'order_id', s.id,
-            'number', store.order_number(s.id),
-            'seq', s.version,
-            'status', 'paid',
-            'total', s.total::text,
-            'currency', s.currency
-        ) AS payload
+        store.order_payload(s.id, s.version, 'paid', s.total, s.currency) AS payload
     FROM settled AS s
 ),
 
@@ -320,7 +314,8 @@ answer AS (
         e.idempotency_key,
         e.actor,
         e.at,
-        true AS replayed
+        true AS replayed,
+        (e.kind, e.payment_no, e.amount) = (:kind::text, :payment_no::bigint, coalesce(:amount::numeric, e.amount)) AS is_same
     FROM earlier AS e
     UNION ALL
     SELECT
@@ -335,7 +330,8 @@ answer AS (
         n.idempotency_key,
         n.actor,
         n.at,
-        false AS replayed
+        false AS replayed,
+        true AS is_same
     FROM event AS n
 )
 
@@ -344,7 +340,7 @@ SELECT
     o.is_paid_back,
     (SELECT count(*) FROM asked) = 1 AS is_known,
     coalesce((SELECT q.due FROM asked AS q), 0) AS due,
-    true AS is_same,
+    coalesce(a.is_same, true) AS is_same,
     CASE
         WHEN a.seq IS NOT NULL THEN json_build_object(
             'order_id', a.order_id,

@@ -1,6 +1,19 @@
 -- What other systems should hear of, written in the transaction of the fact it
 -- tells: nobody hears of what did not happen, and nothing that happened is lost.
 
+CREATE FUNCTION store.order_payload(order_id bigint, seq integer, status text, total numeric, currency text) RETURNS jsonb
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN jsonb_build_object(
+        'order_id', order_id,
+        'number', store.order_number(order_id),
+        'seq', seq,
+        'status', status,
+        'total', total::text,
+        'currency', currency
+    );
+
+COMMENT ON FUNCTION store.order_payload(bigint, integer, text, numeric, text) IS 'What an event says of a step of an order: the one place that says so.';
+
 CREATE TABLE store.outbox (
     key bigint NOT NULL,
     id bigint GENERATED ALWAYS AS IDENTITY,
@@ -28,3 +41,5 @@ COMMENT ON TABLE store.outbox IS 'Events for other systems, in the transaction o
 COMMENT ON COLUMN store.outbox.key IS 'The order it is about.';
 COMMENT ON COLUMN store.outbox.txid IS 'The transaction that wrote it: what is below every running one can be read in order without losing a late committer.';
 COMMENT ON COLUMN store.outbox.claimed_until IS 'A consumer has it until then; afterwards the next one may take it.';
+
+REVOKE ALL ON FUNCTION store.order_payload(bigint, integer, text, numeric, text) FROM PUBLIC;

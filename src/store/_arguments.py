@@ -67,14 +67,21 @@ def several(field: str, kind: Any, values: Any) -> list[Any]:
     return [checked(field, kind, value) for value in given]
 
 
+def existing(what: str, row: T | None, *ids: int) -> T:
+    """
+    Return the row. Raises NotFound when there is none, with the ids that asked for it.
+    """
+    if row is None:
+        raise NotFound.of(what, *ids)
+    return row
+
+
 def in_order(what: str, ids: Sequence[int], rows: Iterable[T], key: str = "id") -> tuple[T, ...]:
     """
     Return the rows in the order of the ids that asked for them. Raises NotFound for ids without a row.
     """
-    found = {getattr(row, key): row for row in rows}
-    missing = sorted(set(ids) - found.keys())
+    rows_by_id = {getattr(row, key): row for row in rows}
+    missing = sorted(set(ids) - rows_by_id.keys())
     if missing:
-        shown = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
-        message = f"there is no such {what}: {shown}"
-        raise NotFound(message)
-    return tuple(found[i] for i in ids)
+        raise NotFound.of(what, *missing)
+    return tuple(rows_by_id[i] for i in ids)

@@ -18,11 +18,10 @@ from itertools import count
 
 
 class _Watch:
-    __slots__ = ("descriptor", "fired")
+    __slots__ = ("descriptor",)
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
-        self.fired = False
 
 
 class Watchdog:
@@ -85,7 +84,6 @@ def _shut_down(watch: _Watch) -> None:
     # Under the lock: the block cannot end, and the descriptor cannot become another connection's, in between.
     if watch.descriptor < 0:
         return
-    watch.fired = True
     with suppress(OSError):
         copy = socket.socket(fileno=os.dup(watch.descriptor))
         try:

@@ -14,9 +14,9 @@ from decimal import Decimal
 
 from pydantic import SecretStr
 
-from store._bulk import ImportReport, import_products
 from store._sync.queries import queries
 from store._sync.store import Store
+from store.bulk import ProductImportReport, import_products
 from store.errors import DuplicateEmail, OutOfStock, PermissionDenied, StoreError
 from store.models import Cart, Contents, Inventory, NewUser, Order, Product, User
 
@@ -50,7 +50,7 @@ def prepare(store: Store) -> None:
             tx.users.deactivate(mark.id)
 
 
-def load(store: Store, on_rows: Callable[[int], object]) -> ImportReport:
+def load(store: Store, on_rows: Callable[[int], object]) -> ProductImportReport:
     """
     Import the sample catalog by COPY; `on_rows` hears how many rows are done. What the shopper has bought stays sold: stock
     comes with the catalog as long as there is no shopper.

@@ -59,6 +59,15 @@ class NotFound(StoreError, LookupError):
     There is no such row, or it belongs to somebody else.
     """
 
+    @classmethod
+    def of(cls, what: str, *ids: int) -> Self:
+        """
+        Return the error for what does not exist, with at most ten of the ids that were asked for; without one where it was
+        looked for by what is secret or personal.
+        """
+        shown = ", ".join(map(str, ids[:10])) + (", ..." if len(ids) > 10 else "")
+        return cls(f"there is no {what} {shown}" if ids else f"there is no such {what}")
+
 
 class InvalidCredentials(StoreError):
     """
@@ -223,6 +232,12 @@ class ProductUnavailable(Conflict):
 class CurrencyMismatch(Conflict):
     """
     The product is sold in another currency than the cart's.
+    """
+
+
+class BooksDiffer(StoreError):
+    """
+    What an import stored does not come to what the file says; nothing of it is kept.
     """
 
 

@@ -373,7 +373,8 @@ class Hold(Dto, frozen=True):
 
 class HoldVerdict(Dto, frozen=True):
     """
-    What a reservation found for one product; without expires_at nothing was held. Of a cart that changed meanwhile it is stale.
+    What a reservation found for one product, which does not exist without is_active; without expires_at nothing was held. Of a
+    cart that changed meanwhile it is stale.
     """
 
     cart_id: Id
@@ -497,7 +498,6 @@ class CartItemVerdict(Dto, frozen=True):
     cart_status: CartStatus
     product_id: Id | None
     is_active: bool | None
-    is_same_currency: bool | None
     quantity: int | None
     added_at: AwareDatetime | None
 
@@ -716,7 +716,6 @@ class PlaceableCart(Dto, frozen=True):
     A locked cart that is to become an order.
     """
 
-    id: Id
     status: CartStatus
     is_expired: bool
 
@@ -738,21 +737,10 @@ class PlaceVerdict(Dto, frozen=True):
 
     lines: Count
     total: Decimal
-    has_contact: bool
     archived: tuple[Id, ...]
     foreign_products: tuple[Id, ...]
     shortages: tuple[ShortLine, ...]
     placed: Order | None
-
-
-class LockedOrder(Dto, frozen=True):
-    """
-    An order locked for the rest of the transaction.
-    """
-
-    id: Id
-    status: OrderStatus
-    currency: str
 
 
 class StepVerdict(Dto, frozen=True):
@@ -763,13 +751,12 @@ class StepVerdict(Dto, frozen=True):
     from_status: OrderStatus
     version: Id
     is_done: bool
-    is_settled: bool
     legal: tuple[OrderStatus, ...]
 
 
 class PaymentVerdict(Dto, frozen=True):
     """
-    What a statement that moves money found; without an answer it wrote nothing.
+    What a statement that moves money found; without an answer it wrote nothing, and an earlier answer may be to another call.
     """
 
     order_status: OrderStatus

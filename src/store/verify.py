@@ -1,5 +1,5 @@
 """
-`store verify`: do the sums of the shop add up? Each invariant of sql/checks/invariants.sql is a query whose rows are faults.
+`store verify`: do the sums of the shop add up? Each invariant of sql/checks/ is a query whose rows are faults.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def verify(store: Store) -> Iterator[Checked]:
     checks = load(_files.folder("sql") / "checks", prefix="store", colour="sync")
     with store.transaction(is_patient=True) as tx:
         for statement in checks.statements:
-            function: Any = getattr(checks.invariants, statement.name)
+            function: Any = getattr(getattr(checks, statement.domain), statement.name)
             promise = statement.doc.partition("\n")[0]
             try:
                 with tx.transaction():

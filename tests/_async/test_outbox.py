@@ -4,13 +4,14 @@ Events: claimed by one consumer at a time, and read in an order that loses nobod
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import uuid4
 
 import psycopg
 import pytest
 
 from store import AsyncStore, PostalAddress
-from store.errors import NotFound
+from store.errors import InvalidCursor, NotFound
 from tests.databases import Connection
 from tests.faults import faults
 from tests.samples import product, user
@@ -67,12 +68,12 @@ async def test_addresses(shop: AsyncStore) -> None:
     moved = await me.addresses.replace(made.id, HOME.model_copy(update={"city": "Bath", "phone": "1"}))
 
     assert (made.city, moved.city, moved.phone, moved.user_id) == ("London", "Bath", "1", ada.id)
-    assert await me.addresses.list() == await shop.addresses.list_for_user(ada.id) == (moved,)
+    assert (await me.addresses.list()).items == (await shop.addresses.list_for_user(ada.id)).items == (moved,)
     assert await me.addresses.replace(made.id, moved.model_copy(update={"line2": "Flat 2"})) != moved
     moved = await me.addresses.get(made.id)
     assert (moved.city, moved.line2) == ("Bath", "Flat 2")
     assert "Lovelace" not in repr(made)
-    assert await other.addresses.list() == ()
+    assert not await other.addresses.list()
     for shopper in (other, shop.guest(uuid4())):
         with pytest.raises(NotFound):
             await shopper.addresses.get(made.id)
@@ -84,4 +85,25 @@ async def test_addresses(shop: AsyncStore) -> None:
         with pytest.raises(NotFound):
             await verb()
     await me.addresses.delete(made.id)
-    assert await me.addresses.list() == ()
+    assert not await me.addresses.list()
+
+
+async def test_a_long_address_book_has_pages(shop: AsyncStore) -> None:
+    """
+    Every address is on one of them, oldest first, whatever the length of a page; a cursor of another list is refused.
+    """
+    ada = await shop.users.create(user("ada"))
+    made = [(await shop.addresses.create(ada.id, HOME)).id for _ in range(5)]
+    me = shop.acting_as(ada.id)
+    for list_ in (partial(shop.addresses.list_for_user, ada.id), me.addresses.list):
+        first = await list_(page_size=2)
+        second = await list_(page_size=2, cursor=first.next_cursor)
+        last = await list_(page_size=2, cursor=second.next_cursor)
+
+        assert made == [address.id for page in (first, second, last) for address in page]
+        assert last.next_cursor is None
+        assert made == [address.id for address in await list_(page_size=5)]
+    await shop.users.create(user("bob"))
+    foreign = (await shop.users.list(page_size=1)).next_cursor
+    with pytest.raises(InvalidCursor):
+        await me.addresses.list(cursor=foreign)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
-from store import AsyncStore, Product, ProductUpdate
+from store import AsyncStore, PostalAddress, Product, ProductUpdate
 from store.errors import (
     CartClosed,
     CartEmpty,
@@ -24,7 +25,7 @@ from store.errors import (
     StoreError,
 )
 from tests.databases import Connection
-from tests.samples import digest, product, user
+from tests.samples import HASH, digest, product, user
 
 EMAIL = "guest@example.org"
 Call = Callable[[], Awaitable[Any]]
@@ -122,7 +123,7 @@ async def test_a_cart_of_somebody_else(shop: AsyncStore, connect_admin: Connecti
         await refused(
             connect_admin,
             NotFound,
-            "no such cart|no cart",
+            f"^there is no cart {cart}$",
             lambda who=stranger: who.carts.get(cart),  # type: ignore[misc]
             lambda who=stranger: who.carts.add_item(cart, product_id=lamp.id),  # type: ignore[misc]
             lambda who=stranger: who.carts.set_quantity(cart, product_id=lamp.id, quantity=2),  # type: ignore[misc]
@@ -131,6 +132,62 @@ async def test_a_cart_of_somebody_else(shop: AsyncStore, connect_admin: Connecti
             lambda who=stranger: who.orders.preview(cart),  # type: ignore[misc]
             lambda who=stranger: who.orders.place(cart, email=EMAIL),  # type: ignore[misc]
         )
+
+
+async def test_what_does_not_exist_is_named_in_one_way(shop: AsyncStore, connect_admin: Connection) -> None:
+    """
+    With the id that was asked for, and with none where that is a secret.
+    """
+    lamp = await shop.catalog.create(product())
+    cart, nobody, secret = await cart_of(shop, (lamp, 1)), 10**9, uuid4()
+    home = PostalAddress(name="Ada", line1="1 Lamp Street", city="London", country="GB")
+    misses: dict[str, tuple[Call, ...]] = {
+        "address 1000000000": (
+            lambda: shop.addresses.get(nobody),
+            lambda: shop.addresses.replace(nobody, home),
+            lambda: shop.addresses.delete(nobody),
+        ),
+        "cart 1000000000": (
+            lambda: shop.carts.get(nobody),
+            lambda: shop.carts.add_item(nobody, product_id=lamp.id),
+            lambda: shop.carts.clear(nobody),
+            lambda: shop.inventory.reserve(nobody),
+            lambda: shop.inventory.release(nobody),
+            lambda: shop.orders.preview(nobody),
+            lambda: shop.orders.place(nobody, email=EMAIL),
+        ),
+        "order 1000000000": (
+            lambda: shop.orders.get(nobody),
+            lambda: shop.orders.cancel(nobody),
+            lambda: shop.orders.transition(nobody, to_status="shipped"),
+            lambda: shop.payments.void(nobody, payment_no=1, idempotency_key="k"),
+        ),
+        "product 1000000000": (
+            lambda: shop.catalog.get(nobody),
+            lambda: shop.catalog.delete(nobody),
+            lambda: shop.carts.add_item(cart, product_id=nobody),
+            lambda: shop.inventory.get(nobody),
+            lambda: shop.inventory.receive(nobody, quantity=1),
+            lambda: shop.inventory.reserve(cart, lines=[(lamp.id, 1), (nobody, 1)]),
+        ),
+        "user 1000000000": (
+            lambda: shop.users.get(nobody),
+            lambda: shop.users.delete(nobody),
+            lambda: shop.users.set_password(nobody, HASH),
+            lambda: shop.addresses.create(nobody, home),
+            lambda: shop.carts.get_or_create(user_id=nobody),
+            lambda: shop.carts.merge(secret, user_id=nobody),
+        ),
+    }
+    for what, calls in misses.items():
+        await refused(connect_admin, NotFound, f"^there is no {what}$", *calls)
+    await refused(
+        connect_admin,
+        NotFound,
+        "^there is no such cart$",
+        lambda: shop.carts.get_by_public_id(secret),
+        shop.guest(secret).carts.current,
+    )
 
 
 async def test_a_cart_that_is_over(shop: AsyncStore, connect_admin: Connection) -> None:

@@ -168,7 +168,7 @@ async def test_delete_takes_the_carts_along(shop: AsyncStore) -> None:
 
 async def test_get_many_names_who_is_missing(shop: AsyncStore) -> None:
     ada = await shop.users.create(user("ada"))
-    with pytest.raises(NotFound, match=r"there is no such user: 900000, 900001$"):
+    with pytest.raises(NotFound, match=r"there is no user 900000, 900001$"):
         await shop.users.get_many([900001, ada.id, 900000])
 
     assert await shop.users.get_many([ada.id, ada.id]) == (ada, ada)

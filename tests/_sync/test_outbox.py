@@ -5,13 +5,14 @@ Events: claimed by one consumer at a time, and read in an order that loses nobod
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import uuid4
 
 import psycopg
 import pytest
 
 from store import PostalAddress, Store
-from store.errors import NotFound
+from store.errors import InvalidCursor, NotFound
 from tests.databases import Connection
 from tests.faults import faults
 from tests.samples import product, user
@@ -68,12 +69,12 @@ def test_addresses(shop: Store) -> None:
     moved = me.addresses.replace(made.id, HOME.model_copy(update={"city": "Bath", "phone": "1"}))
 
     assert (made.city, moved.city, moved.phone, moved.user_id) == ("London", "Bath", "1", ada.id)
-    assert me.addresses.list() == shop.addresses.list_for_user(ada.id) == (moved,)
+    assert (me.addresses.list()).items == (shop.addresses.list_for_user(ada.id)).items == (moved,)
     assert me.addresses.replace(made.id, moved.model_copy(update={"line2": "Flat 2"})) != moved
     moved = me.addresses.get(made.id)
     assert (moved.city, moved.line2) == ("Bath", "Flat 2")
     assert "Lovelace" not in repr(made)
-    assert other.addresses.list() == ()
+    assert not other.addresses.list()
     for shopper in (other, shop.guest(uuid4())):
         with pytest.raises(NotFound):
             shopper.addresses.get(made.id)
@@ -85,4 +86,25 @@ def test_addresses(shop: Store) -> None:
         with pytest.raises(NotFound):
             verb()
     me.addresses.delete(made.id)
-    assert me.addresses.list() == ()
+    assert not me.addresses.list()
+
+
+def test_a_long_address_book_has_pages(shop: Store) -> None:
+    """
+    Every address is on one of them, oldest first, whatever the length of a page; a cursor of another list is refused.
+    """
+    ada = shop.users.create(user("ada"))
+    made = [(shop.addresses.create(ada.id, HOME)).id for _ in range(5)]
+    me = shop.acting_as(ada.id)
+    for list_ in (partial(shop.addresses.list_for_user, ada.id), me.addresses.list):
+        first = list_(page_size=2)
+        second = list_(page_size=2, cursor=first.next_cursor)
+        last = list_(page_size=2, cursor=second.next_cursor)
+
+        assert made == [address.id for page in (first, second, last) for address in page]
+        assert last.next_cursor is None
+        assert made == [address.id for address in list_(page_size=5)]
+    shop.users.create(user("bob"))
+    foreign = (shop.users.list(page_size=1)).next_cursor
+    with pytest.raises(InvalidCursor):
+        me.addresses.list(cursor=foreign)

@@ -169,7 +169,7 @@ def test_delete_takes_the_carts_along(shop: Store) -> None:
 
 def test_get_many_names_who_is_missing(shop: Store) -> None:
     ada = shop.users.create(user("ada"))
-    with pytest.raises(NotFound, match=r"there is no such user: 900000, 900001$"):
+    with pytest.raises(NotFound, match=r"there is no user 900000, 900001$"):
         shop.users.get_many([900001, ada.id, 900000])
 
     assert shop.users.get_many([ada.id, ada.id]) == (ada, ada)

@@ -9,6 +9,7 @@ What is written is typed as promised; each `type: ignore` below is needed, or th
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import assert_type
 from uuid import UUID
 
@@ -35,7 +36,16 @@ from store import (
     User,
     UserUpdate,
 )
-from store.errors import InvalidInput, StoreError
+from store.bulk import (
+    ExportReport,
+    OrderImportReport,
+    ProductImportReport,
+    Tick,
+    export_products,
+    import_orders,
+    import_products,
+)
+from store.errors import BooksDiffer, InvalidInput, StoreError
 
 
 def sync_verbs(shop: Store, lamp: NewProduct, ada: NewUser) -> None:
@@ -99,6 +109,22 @@ def shopper(shop: Store) -> None:
     assert_type(me.catalog.get(1), Product)
 
 
+def files(shop: Store, catalog: Path) -> None:
+    """
+    Imports and exports answer with a report, and tell how far they are.
+    """
+
+    def show(tick: Tick) -> None:
+        assert_type(tick.size, int | None)
+
+    assert_type(import_products(shop, catalog, mapping={"Code": "sku"}, delimiter=";", progress=show), ProductImportReport)
+    assert_type(export_products(shop, catalog), ExportReport)
+    try:
+        assert_type(import_orders(shop, catalog, dry_run=True), OrderImportReport)
+    except BooksDiffer as error:
+        assert_type(error, BooksDiffer)
+
+
 async def async_verbs(settings: Settings) -> None:
     """
     The other colour is the same, awaited.
@@ -149,6 +175,7 @@ def mistakes(shop: Store, product: Product, cart: Cart) -> None:
     NewUser(username="ada", email="a@b.org")  # type: ignore[call-arg]
     NewProduct(sku="A", name="Lamp", price=1.5)  # type: ignore[arg-type]
     ProductUpdate(currency="USD")  # type: ignore[call-arg]
+    import_products(shop, "catalog.csv", delimiter="|")  # type: ignore[arg-type]
     _ = product.cost  # type: ignore[attr-defined]
     _ = shop.users.get(1).password_hash  # type: ignore[attr-defined]
 

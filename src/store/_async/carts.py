@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
-from store._arguments import checked, in_order, several
+from store._arguments import checked, existing, in_order, several
 from store._async.queries import queries
 from store._async.runner import AsyncRunner
 from store.errors import CartClosed, CurrencyMismatch, NotFound, ProductUnavailable
@@ -89,21 +89,21 @@ class AsyncCartLines:
     async def _put(self, function: object, cart_id: int, product_id: int, quantity: int) -> CartItem:
         cart_id, product_id = checked("cart_id", Id, cart_id), checked("product_id", Id, product_id)
         quantity = checked("quantity", Quantity, quantity)
-        found = await self._runner.one_or_none(
+        row = await self._runner.one_or_none(
             CartItemVerdict, function, cart_id=cart_id, product_id=product_id, quantity=quantity
         )
-        if found is not None and found.quantity is not None and found.added_at is not None:
-            return CartItem(cart_id=cart_id, product_id=product_id, quantity=found.quantity, added_at=found.added_at)
-        raise _refusal(found, cart_id, product_id)
+        verdict = existing("cart", row, cart_id)
+        if verdict.quantity is not None and verdict.added_at is not None:
+            return CartItem(cart_id=cart_id, product_id=product_id, quantity=verdict.quantity, added_at=verdict.added_at)
+        raise _refusal(verdict, cart_id, product_id)
 
     async def _merge(self, public_id: UUID, user_id: int, strategy: MergeStrategy) -> Cart:
+        user_id = checked("user_id", Id, user_id)
         public_id, strategy = checked("public_id", PublicId, public_id), checked("strategy", MergeStrategy, strategy)
         async with self._runner.transaction() as tx:
-            target = await AsyncCarts(tx).get_or_create(user_id=user_id)
-            source = await tx.one_or_none(LockedCart, queries.carts.lock_guest_cart, public_id=public_id)
-            if source is None:
-                message = "there is no such guest cart"
-                raise NotFound(message)
+            target = await _open_cart(tx, user_id)
+            row = await tx.one_or_none(LockedCart, queries.carts.lock_guest_cart, public_id=public_id)
+            source = existing("guest cart", row)
             if source.status != "open":
                 raise _closed(source.id, source.status)
             if source.currency != target.currency:
@@ -129,20 +129,14 @@ class AsyncCarts(AsyncCartLines):
         Return the cart with this public_id. Raises NotFound.
         """
         public_id = checked("public_id", PublicId, public_id)
-        return await self._runner.one(Cart, queries.carts.get_cart_by_public_id, public_id=public_id)
+        return existing("cart", await self._runner.one_or_none(Cart, queries.carts.get_cart_by_public_id, public_id=public_id))
 
     async def get_or_create(self, *, user_id: int) -> Cart:
         """
         Return the open cart of a user, created or renewed as needed; callers at once get the same one. Raises NotFound.
         """
         user_id = checked("user_id", Id, user_id)
-        cart = await self._runner.one(
-            LockedCart,
-            queries.carts.get_or_create_cart,
-            user_id=user_id,
-            currency=self._runner.runtime.settings.currency,
-        )
-        return await self.get(cart.id)
+        return await self.get((await _open_cart(self._runner, user_id)).id)
 
     async def merge(self, public_id: UUID, *, user_id: int, strategy: MergeStrategy = "sum") -> Cart:
         """
@@ -166,7 +160,9 @@ class AsyncOwnCarts(AsyncCartLines):
         scope = self._runner.scope
         if scope.user_id is not None:
             return await AsyncCarts(self._runner).get_or_create(user_id=scope.user_id)
-        return await self._runner.one(Cart, queries.carts.get_cart_by_public_id, public_id=scope.public_id)
+        return existing(
+            "cart", await self._runner.one_or_none(Cart, queries.carts.get_cart_by_public_id, public_id=scope.public_id)
+        )
 
     async def merge(self, public_id: UUID, *, strategy: MergeStrategy = "sum") -> Cart:
         """
@@ -180,26 +176,27 @@ class AsyncOwnCarts(AsyncCartLines):
         return await self._merge(public_id, self._runner.scope.user_id, strategy)
 
 
-def _refusal(found: CartItemVerdict | None, cart_id: int, product_id: int) -> Exception:
-    if found is None:
-        return NotFound(f"there is no cart {cart_id}")
-    if found.cart_status != "open":
-        return _closed(cart_id, found.cart_status)
-    if found.product_id is None:
-        return NotFound(f"there is no product {product_id}")
-    if not found.is_active:
+def _refusal(verdict: CartItemVerdict, cart_id: int, product_id: int) -> Exception:
+    if verdict.cart_status != "open":
+        return _closed(cart_id, verdict.cart_status)
+    if verdict.product_id is None:
+        return NotFound.of("product", product_id)
+    if not verdict.is_active:
         return ProductUnavailable(f"product {product_id} is archived and not for sale")
     return CurrencyMismatch(f"product {product_id} is sold in another currency than cart {cart_id}")
+
+
+async def _open_cart(runner: AsyncRunner, user_id: int) -> LockedCart:
+    currency = runner.runtime.settings.currency
+    row = await runner.one_or_none(LockedCart, queries.carts.get_or_create_cart, user_id=user_id, currency=currency)
+    return existing("user", row, user_id)
 
 
 async def _lock(tx: AsyncRunner, cart_id: int) -> None:
     """
     Lock an open cart in a statement of its own: the next one then sees every line that was committed while this one waited.
     """
-    cart = await tx.one_or_none(LockedCart, queries.carts.lock_cart, cart_id=cart_id)
-    if cart is None:
-        message = f"there is no cart {cart_id}"
-        raise NotFound(message)
+    cart = existing("cart", await tx.one_or_none(LockedCart, queries.carts.lock_cart, cart_id=cart_id), cart_id)
     if cart.status != "open":
         raise _closed(cart_id, cart.status)
 

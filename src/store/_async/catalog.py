@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from store._arguments import changes, checked, in_order, several
+from store._arguments import changes, checked, existing, in_order, several
 from store._async.queries import queries
 from store._async.runner import AsyncRunner
 from store._cursors import decode, encode
@@ -88,16 +88,17 @@ class AsyncShopCatalog:
         Return a product. Raises NotFound.
         """
         product_id = checked("product_id", Id, product_id)
-        found = await self._runner.one_or_none(Product, queries.catalog.get_product, product_id=product_id, active=self._active)
-        return _found(found, product_id)
+        row = await self._runner.one_or_none(Product, queries.catalog.get_product, product_id=product_id, active=self._active)
+        return existing("product", row, product_id)
 
     async def get_by_sku(self, sku: str) -> Product:
         """
         Return the product with this sku, in any case. Raises NotFound.
         """
-        return await self._runner.one(
+        row = await self._runner.one_or_none(
             Product, queries.catalog.get_product_by_sku, sku=checked("sku", Text, sku), active=self._active
         )
+        return existing("product", row)
 
     async def get_many(self, product_ids: Iterable[int]) -> tuple[Product, ...]:
         """
@@ -225,8 +226,7 @@ class AsyncCatalog(AsyncShopCatalog):
         async with self._runner.transaction() as tx:
             await tx.one_or_none(Inventory, queries.catalog.lock_product_stock, product_id=product_id)
             if not await tx.affected(queries.catalog.delete_product, product_id=product_id):
-                message = f"there is no product {product_id}"
-                raise NotFound(message)
+                raise NotFound.of("product", product_id)
 
     async def list(
         self,
@@ -269,7 +269,7 @@ class AsyncCatalog(AsyncShopCatalog):
             await self.get(product_id)
             message = f"product {product_id} was changed in the meantime"
             raise Conflict(message)
-        return _found(updated, product_id)
+        return existing("product", updated, product_id)
 
 
 def _filters(price_from: Decimal | None, price_to: Decimal | None, in_stock: object, active: list[bool]) -> dict[str, Any]:
@@ -282,10 +282,3 @@ def _filters(price_from: Decimal | None, price_to: Decimal | None, in_stock: obj
             raise InvalidInput(message, field="price_from")
         filters |= {"price_from": lowest, "price_to": highest}
     return filters | ({"min_available": 1} if checked("in_stock", Flag, in_stock) else {})
-
-
-def _found(product: Product | None, product_id: int) -> Product:
-    if product is None:
-        message = f"there is no product {product_id}"
-        raise NotFound(message)
-    return product

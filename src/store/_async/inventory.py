@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from store._arguments import checked, in_order, several
+from store._arguments import checked, existing, in_order, several
 from store._async.queries import queries
 from store._async.runner import AsyncRunner
 from store._cursors import decode, encode
-from store.errors import CartClosed, CartEmpty, Conflict, NotFound, OutOfStock, ProductUnavailable, Shortage
+from store.errors import CartClosed, CartEmpty, Conflict, NotFound, OutOfStock, ProductUnavailable, Shortage, StoreError
 from store.models import (
     MAX_ID,
     Actor,
@@ -76,9 +76,8 @@ class AsyncInventories:
         Return the stock of a product. Raises NotFound.
         """
         product_id = checked("product_id", Id, product_id)
-        return _found(
-            await self._runner.one_or_none(Inventory, queries.inventory.get_inventory, product_id=product_id), product_id
-        )
+        row = await self._runner.one_or_none(Inventory, queries.inventory.get_inventory, product_id=product_id)
+        return existing("product", row, product_id)
 
     async def get_many(self, product_ids: Iterable[int]) -> tuple[Inventory, ...]:
         """
@@ -90,18 +89,18 @@ class AsyncInventories:
 
     async def history(self, product_id: int, *, cursor: str | None = None, page_size: int = 50) -> Page[StockMovement]:
         """
-        Return a page of what happened to the stock of a product, newest first; empty for a product that never had any.
+        Return one page of what happened to the stock of a product, newest first; empty for a product that never had any.
 
         Raises InvalidCursor for a cursor of another product.
         """
         product_id, page_size = checked("product_id", Id, product_id), checked("page_size", PageSize, page_size)
         listing = f"movements {product_id}"
         before = MAX_ID if cursor is None else decode(listing, Text, cursor)[1]
-        found = await self._runner.many(
+        rows = await self._runner.many(
             StockMovement, queries.inventory.list_movements, product_id=product_id, before_id=before, page_size=page_size
         )
-        page = tuple(found[:page_size])
-        return Page(page, encode(listing, "", page[-1].id) if len(found) > page_size else None)
+        page = tuple(rows[:page_size])
+        return Page(page, encode(listing, "", page[-1].id) if len(rows) > page_size else None)
 
     async def receive(
         self, product_id: int, *, quantity: int, reason: str | None = None, actor: str | None = None
@@ -117,8 +116,7 @@ class AsyncInventories:
         """
         cart_id = checked("cart_id", Id, cart_id)
         async with self._runner.transaction() as tx:
-            if await tx.one_or_none(LockedCart, queries.carts.lock_cart, cart_id=cart_id) is None:
-                raise _no_cart(cart_id)
+            existing("cart", await tx.one_or_none(LockedCart, queries.carts.lock_cart, cart_id=cart_id), cart_id)
             return (await tx.one(Released, queries.inventory.release_holds, cart_id=cart_id)).released
 
     async def reserve(
@@ -129,7 +127,8 @@ class AsyncInventories:
         (product_id, quantity) in `lines`. A hold replaces the cart's earlier one of the product; pairs of one product add up.
         As every change of a cart does, it keeps it from being left behind for 30 days.
 
-        Raises OutOfStock with every shortage, ProductUnavailable, NotFound, CartClosed, CartEmpty: then nothing was written.
+        Raises OutOfStock with every shortage, ProductUnavailable for what is archived, NotFound for a product or cart that does
+        not exist, CartClosed, CartEmpty: then nothing was written.
         Locks the cart, the stock by ascending product, the holds.
         """
         cart_id, given = checked("cart_id", Id, cart_id), [] if lines is None else several("lines", tuple[Id, Held], lines)
@@ -140,15 +139,15 @@ class AsyncInventories:
             "quantities": [quantity for _, quantity in given],
             "seconds": checked("seconds", HoldSeconds, seconds),
         }
-        found = await self._runner.many(HoldVerdict, queries.inventory.reserve_stock, **wanted)
-        if found and found[0].is_stale and found[0].cart_status == "open":
+        rows = await self._runner.many(HoldVerdict, queries.inventory.reserve_stock, **wanted)
+        if rows and rows[0].is_stale and rows[0].cart_status == "open":
             # It waited for somebody who changed the cart: behind a lock taken before, it sees what they left.
             async with self._runner.transaction() as tx:
                 await tx.one_or_none(LockedCart, queries.carts.lock_cart, cart_id=cart_id)
-                found = await tx.many(HoldVerdict, queries.inventory.reserve_stock, **wanted)
-        if not found:
-            raise _no_cart(cart_id)
-        return _held(found)
+                rows = await tx.many(HoldVerdict, queries.inventory.reserve_stock, **wanted)
+        if not rows:
+            raise NotFound.of("cart", cart_id)
+        return _held(rows)
 
     async def set(
         self,
@@ -175,10 +174,10 @@ class AsyncInventories:
             actor=checked("actor", Actor | None, actor),
         )
         if changed is None and expected is not None:
-            found = await self.get(product_id)
-            message = f"the stock of product {product_id} is {found.on_hand}, not {expected}"
+            stock = await self.get(product_id)
+            message = f"the stock of product {product_id} is {stock.on_hand}, not {expected}"
             raise Conflict(message)
-        return _found(changed, product_id)
+        return existing("product", changed, product_id)
 
     async def _move(self, product_id: int, kind: str, delta: int, reason: str | None, actor: str | None) -> Inventory:
         product_id = checked("product_id", Id, product_id)
@@ -191,44 +190,36 @@ class AsyncInventories:
             reason=checked("reason", Reason | None, reason),
             actor=checked("actor", Actor | None, actor),
         )
-        return _found(changed, product_id)
+        return existing("product", changed, product_id)
 
 
-def _held(found: list[HoldVerdict]) -> tuple[Hold, ...]:
-    cart_id, status = found[0].cart_id, found[0].cart_status
-    if status != "open" or found[0].is_expired:
+def _held(rows: list[HoldVerdict]) -> tuple[Hold, ...]:
+    cart_id, status = rows[0].cart_id, rows[0].cart_status
+    if status != "open" or rows[0].is_expired:
         message = f"cart {cart_id} is {'expired' if status == 'open' else status}, not open"
         raise CartClosed(message)
-    if found[0].product_id is None:
+    if rows[0].product_id is None:
         message = f"cart {cart_id} has no lines to hold"
         raise CartEmpty(message)
-    if found[0].expires_at is None:
-        raise _refusal(found)
+    if rows[0].expires_at is None:
+        raise _refusal(rows)
     return tuple(
         Hold(cart_id=cart_id, product_id=row.product_id, quantity=row.wanted, expires_at=row.expires_at)
-        for row in found
+        for row in rows
         if row.product_id is not None and row.wanted is not None and row.expires_at is not None
     )
 
 
-def _refusal(found: list[HoldVerdict]) -> Conflict:
-    archived = [row.product_id for row in found if not row.is_active]
+def _refusal(rows: list[HoldVerdict]) -> StoreError:
+    missing = [row.product_id for row in rows if row.product_id is not None and row.is_active is None]
+    if missing:
+        return NotFound.of("product", *missing)
+    archived = [row.product_id for row in rows if not row.is_active]
     if archived:
         return ProductUnavailable(f"not for sale: product {', '.join(map(str, archived[:10]))}")
     short = [
         Shortage(row.product_id, row.wanted, row.available)
-        for row in found
+        for row in rows
         if row.product_id is not None and row.wanted is not None and row.available is not None and row.wanted > row.available
     ]
     return OutOfStock.of(short)
-
-
-def _found(inventory: Inventory | None, product_id: int) -> Inventory:
-    if inventory is None:
-        message = f"there is no product {product_id}"
-        raise NotFound(message)
-    return inventory
-
-
-def _no_cart(cart_id: int) -> NotFound:
-    return NotFound(f"there is no cart {cart_id}")

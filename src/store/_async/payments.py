@@ -7,7 +7,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from store._arguments import checked
+from store._arguments import checked, existing
 from store._async.queries import queries
 from store._async.runner import AsyncRunner
 from store.errors import AmountExceeded, IdempotencyKeyReused, IllegalTransition, NotFound
@@ -15,7 +15,7 @@ from store.models import (
     Actor,
     Id,
     IdempotencyKey,
-    LockedOrder,
+    OrderId,
     Paid,
     PaymentEvent,
     PaymentKind,
@@ -132,9 +132,7 @@ class AsyncPayments:
         actor = checked("actor", Actor | None, actor)
         known: dict[str, Any] = {} if payment_no is None else {"payment_no": payment_no, "kind": kind}
         async with self._runner.transaction() as tx:
-            if await tx.one_or_none(LockedOrder, queries.orders.lock_order, order_id=order_id) is None:
-                message = f"there is no order {order_id}"
-                raise NotFound(message)
+            existing("order", await tx.one_or_none(OrderId, queries.orders.lock_order, order_id=order_id), order_id)
             verdict = await tx.one(
                 PaymentVerdict,
                 function,
@@ -148,8 +146,7 @@ class AsyncPayments:
             answer = verdict.answer
             if answer is None:
                 raise _refusal(verdict, order_id, payment_no, kind, amount)
-            is_same = verdict.is_same and answer.kind == kind and payment_no in {None, answer.payment_no}
-            if not is_same or amount not in {None, answer.amount}:
+            if not verdict.is_same:
                 raise IdempotencyKeyReused
             return answer
 
@@ -158,7 +155,7 @@ def _refusal(
     verdict: PaymentVerdict, order_id: int, payment_no: int | None, kind: PaymentKind, amount: Decimal | None
 ) -> Exception:
     if not verdict.is_known:
-        return NotFound(f"order {order_id} has no payment {payment_no}")
+        return NotFound(f"there is no payment {payment_no} of order {order_id}")
     if kind in {"authorize", "capture"} and verdict.order_status != "placed":
         message = f"order {order_id} is {verdict.order_status}: nothing more can be paid for it"
         return IllegalTransition(message, from_status=verdict.order_status, to_status="paid")

@@ -61,12 +61,11 @@ class AsyncRunner(ABC):
 
     async def one(self, model: type[M], function: Any, **parameters: Any) -> M:
         """
-        Return the row. Raises NotFound when there is none.
+        Return the row of a statement that always has one. Raises NotFound when there is none.
         """
         row = await self.one_or_none(model, function, **parameters)
         if row is None:
-            message = f"there is no such {model.__name__.lower()}"
-            raise NotFound(message)
+            raise NotFound
         return row
 
     async def one_or_none(self, model: type[M], function: Any, **parameters: Any) -> M | None:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from store import _passwords
 from store._acompat import ato_thread
-from store._arguments import changes, checked, in_order, several
+from store._arguments import changes, checked, existing, in_order, several
 from store._async.queries import queries
 from store._async.runner import AsyncRunner
 from store._cursors import decode, encode
@@ -112,7 +112,7 @@ class AsyncUsers:
             await tx.affected(queries.users.detach_user_orders, user_id=user_id)
             await tx.affected(queries.users.release_user_holds, user_id=user_id)
             if not await tx.affected(queries.users.delete_user, user_id=user_id):
-                raise _no_user(user_id)
+                raise NotFound.of("user", user_id)
 
     async def find_by_email(self, email: str) -> User | None:
         """
@@ -218,17 +218,14 @@ class AsyncOwnUser:
 
 async def _get(runner: AsyncRunner, user_id: int) -> User:
     user_id = checked("user_id", Id, user_id)
-    found = await runner.one_or_none(User, queries.users.get_user, user_id=user_id)
-    if found is None:
-        raise _no_user(user_id)
-    return found
+    return existing("user", await runner.one_or_none(User, queries.users.get_user, user_id=user_id), user_id)
 
 
 async def _set_password(runner: AsyncRunner, user_id: int, password_hash: str | SecretStr) -> None:
     user_id = checked("user_id", Id, user_id)
     secret = checked("password_hash", PasswordHash, password_hash).get_secret_value()
     if not await runner.affected(queries.users.set_password_hash, user_id=user_id, password_hash=secret):
-        raise _no_user(user_id)
+        raise NotFound.of("user", user_id)
 
 
 async def _update(runner: AsyncRunner, user_id: int, given: dict[str, Any], expected: datetime | None) -> User:
@@ -238,14 +235,8 @@ async def _update(runner: AsyncRunner, user_id: int, given: dict[str, Any], expe
     updated = await runner.one_or_none(
         User, queries.users.update_user, user_id=user_id, expected_updated_at=expected, **parameters
     )
-    if updated is not None:
-        return updated
-    if expected is not None:
+    if updated is None and expected is not None:
         await _get(runner, user_id)
         message = f"user {user_id} was changed in the meantime"
         raise Conflict(message)
-    raise _no_user(user_id)
-
-
-def _no_user(user_id: int) -> NotFound:
-    return NotFound(f"there is no user {user_id}")
+    return existing("user", updated, user_id)

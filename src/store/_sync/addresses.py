@@ -5,11 +5,12 @@ Address books: everybody's for the back office, the own one for a shopper.
 
 from __future__ import annotations
 
-from store._arguments import checked
+from store._arguments import checked, existing
+from store._cursors import decode, encode
 from store._sync.queries import queries
 from store._sync.runner import Runner
 from store.errors import NotFound
-from store.models import Address, Id, Postal, PostalAddress
+from store.models import Address, Id, Page, PageSize, Postal, PostalAddress, Text
 
 
 class AddressBook:
@@ -26,29 +27,37 @@ class AddressBook:
         """
         address_id = checked("address_id", Id, address_id)
         if not self._runner.affected(queries.addresses.delete_address, address_id=address_id):
-            message = f"there is no address {address_id}"
-            raise NotFound(message)
+            raise NotFound.of("address", address_id)
 
     def get(self, address_id: int) -> Address:
         """
         Return an address. Raises NotFound.
         """
         address_id = checked("address_id", Id, address_id)
-        return self._runner.one(Address, queries.addresses.get_address, address_id=address_id)
+        row = self._runner.one_or_none(Address, queries.addresses.get_address, address_id=address_id)
+        return existing("address", row, address_id)
 
     def replace(self, address_id: int, address: PostalAddress) -> Address:
         """
         Replace an address as a whole. Raises NotFound.
         """
         address_id, new = checked("address_id", Id, address_id), checked("address", Postal, address)
-        return self._runner.one(Address, queries.addresses.replace_address, address_id=address_id, **new.model_dump())
+        row = self._runner.one_or_none(Address, queries.addresses.replace_address, address_id=address_id, **new.model_dump())
+        return existing("address", row, address_id)
 
     def _create(self, user_id: int, address: PostalAddress) -> Address:
         new = checked("address", Postal, address)
-        return self._runner.one(Address, queries.addresses.create_address, user_id=user_id, **new.model_dump())
+        row = self._runner.one_or_none(Address, queries.addresses.create_address, user_id=user_id, **new.model_dump())
+        return existing("user", row, user_id)
 
-    def _list(self, user_id: int) -> tuple[Address, ...]:
-        return tuple(self._runner.many(Address, queries.addresses.list_addresses, user_id=user_id))
+    def _page(self, user_id: int, cursor: str | None, page_size: int) -> Page[Address]:
+        page_size = checked("page_size", PageSize, page_size)
+        after = 0 if cursor is None else decode("addresses", Text, cursor)[1]
+        found = self._runner.many(
+            Address, queries.addresses.list_addresses, user_id=user_id, after_id=after, page_size=page_size
+        )
+        page = tuple(found[:page_size])
+        return Page(page, encode("addresses", "", page[-1].id) if len(found) > page_size else None)
 
 
 class Addresses(AddressBook):
@@ -62,11 +71,11 @@ class Addresses(AddressBook):
         """
         return self._create(checked("user_id", Id, user_id), address)
 
-    def list_for_user(self, user_id: int) -> tuple[Address, ...]:
+    def list_for_user(self, user_id: int, *, cursor: str | None = None, page_size: int = 50) -> Page[Address]:
         """
-        Return the addresses of a user, oldest first, at most 200.
+        Return a page of the addresses of a user, oldest first. Raises InvalidCursor for a cursor of something else.
         """
-        return self._list(checked("user_id", Id, user_id))
+        return self._page(checked("user_id", Id, user_id), cursor, page_size)
 
 
 class OwnAddresses(AddressBook):
@@ -80,11 +89,12 @@ class OwnAddresses(AddressBook):
         """
         return self._create(self._id(), address)
 
-    def list(self) -> tuple[Address, ...]:
+    def list(self, *, cursor: str | None = None, page_size: int = 50) -> Page[Address]:
         """
-        Return the own addresses, oldest first, at most 200. Raises NotFound for a guest.
+        Return a page of the own addresses, oldest first. Raises NotFound for a guest, and InvalidCursor for a cursor of
+        something else.
         """
-        return self._list(self._id())
+        return self._page(self._id(), cursor, page_size)
 
     def _id(self) -> int:
         if self._runner.scope.user_id is None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from store._arguments import changes, checked, in_order, several
+from store._arguments import changes, checked, existing, in_order, several
 from store._cursors import decode, encode
 from store._sync.queries import queries
 from store._sync.runner import Runner
@@ -89,14 +89,17 @@ class ShopCatalog:
         Return a product. Raises NotFound.
         """
         product_id = checked("product_id", Id, product_id)
-        found = self._runner.one_or_none(Product, queries.catalog.get_product, product_id=product_id, active=self._active)
-        return _found(found, product_id)
+        row = self._runner.one_or_none(Product, queries.catalog.get_product, product_id=product_id, active=self._active)
+        return existing("product", row, product_id)
 
     def get_by_sku(self, sku: str) -> Product:
         """
         Return the product with this sku, in any case. Raises NotFound.
         """
-        return self._runner.one(Product, queries.catalog.get_product_by_sku, sku=checked("sku", Text, sku), active=self._active)
+        row = self._runner.one_or_none(
+            Product, queries.catalog.get_product_by_sku, sku=checked("sku", Text, sku), active=self._active
+        )
+        return existing("product", row)
 
     def get_many(self, product_ids: Iterable[int]) -> tuple[Product, ...]:
         """
@@ -224,8 +227,7 @@ class Catalog(ShopCatalog):
         with self._runner.transaction() as tx:
             tx.one_or_none(Inventory, queries.catalog.lock_product_stock, product_id=product_id)
             if not tx.affected(queries.catalog.delete_product, product_id=product_id):
-                message = f"there is no product {product_id}"
-                raise NotFound(message)
+                raise NotFound.of("product", product_id)
 
     def list(
         self,
@@ -268,7 +270,7 @@ class Catalog(ShopCatalog):
             self.get(product_id)
             message = f"product {product_id} was changed in the meantime"
             raise Conflict(message)
-        return _found(updated, product_id)
+        return existing("product", updated, product_id)
 
 
 def _filters(price_from: Decimal | None, price_to: Decimal | None, in_stock: object, active: list[bool]) -> dict[str, Any]:
@@ -281,10 +283,3 @@ def _filters(price_from: Decimal | None, price_to: Decimal | None, in_stock: obj
             raise InvalidInput(message, field="price_from")
         filters |= {"price_from": lowest, "price_to": highest}
     return filters | ({"min_available": 1} if checked("in_stock", Flag, in_stock) else {})
-
-
-def _found(product: Product | None, product_id: int) -> Product:
-    if product is None:
-        message = f"there is no product {product_id}"
-        raise NotFound(message)
-    return product

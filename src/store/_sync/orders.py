@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Literal
 
-from store._arguments import checked, in_order, several
+from store._arguments import checked, existing, in_order, several
 from store._cursors import decode, encode
 from store._sync.queries import queries
 from store._sync.runner import Runner
@@ -20,7 +20,6 @@ from store.errors import (
     CurrencyMismatch,
     IllegalTransition,
     InvalidInput,
-    NotFound,
     OutOfStock,
     PaymentOutstanding,
     PriceChanged,
@@ -35,7 +34,6 @@ from store.models import (
     Email,
     Flag,
     Id,
-    LockedOrder,
     Money,
     Order,
     OrderId,
@@ -69,8 +67,8 @@ class OrderDesk:
         """
         Return the order with this number, or None.
         """
-        found = self._runner.one_or_none(OrderId, queries.orders.get_order_by_number, number=checked("number", Word, number))
-        return None if found is None else self.get(found.id)
+        row = self._runner.one_or_none(OrderId, queries.orders.get_order_by_number, number=checked("number", Word, number))
+        return None if row is None else self.get(row.id)
 
     def get(self, order_id: int) -> Order:
         """
@@ -113,14 +111,12 @@ class OrderDesk:
             "actor": checked("actor", Actor | None, actor),
         }
         with self._runner.transaction() as tx:
-            cart = tx.one_or_none(PlaceableCart, queries.orders.lock_cart_to_place, cart_id=cart_id)
-            if cart is None:
-                message = f"there is no cart {cart_id}"
-                raise NotFound(message)
+            row = tx.one_or_none(PlaceableCart, queries.orders.lock_cart_to_place, cart_id=cart_id)
+            cart = existing("cart", row, cart_id)
             if cart.status == "ordered":
                 # A statement of its own: it sees what the call committed that this one waited for.
-                found = tx.many(Order, queries.orders.get_orders, order_ids=[cart_id])
-                return in_order("order", [cart_id], found)[0].model_copy(update={"replayed": True})
+                orders = tx.many(Order, queries.orders.get_orders, order_ids=[cart_id])
+                return in_order("order", [cart_id], orders)[0].model_copy(update={"replayed": True})
             if cart.status != "open" or cart.is_expired:
                 message = f"cart {cart_id} is {'expired' if cart.status == 'open' else cart.status}, not open"
                 raise CartClosed(message)
@@ -154,11 +150,11 @@ class OrderDesk:
     def _page(self, user_id: int, cursor: str | None, page_size: int) -> Page[OrderSummary]:
         page_size = checked("page_size", PageSize, page_size)
         before = MAX_ID if cursor is None else decode("orders", Text, cursor)[1]
-        found = self._runner.many(
+        rows = self._runner.many(
             OrderSummary, queries.orders.list_orders, user_id=user_id, before_id=before, page_size=page_size
         )
-        page = tuple(found[:page_size])
-        return Page(page, encode("orders", "", page[-1].id) if len(found) > page_size else None)
+        page = tuple(rows[:page_size])
+        return Page(page, encode("orders", "", page[-1].id) if len(rows) > page_size else None)
 
 
 class Orders(OrderDesk):
@@ -209,8 +205,8 @@ class Orders(OrderDesk):
         expected = checked("expected_version", Version | None, expected_version)
         given = {"reason": checked("reason", Reason | None, reason), "actor": checked("actor", Actor | None, actor)}
         with self._runner.transaction() as tx:
-            tx.one_or_none(LockedOrder, queries.orders.lock_order, order_id=order_id)
-            verdict = tx.one_or_none(
+            existing("order", tx.one_or_none(OrderId, queries.orders.lock_order, order_id=order_id), order_id)
+            verdict = tx.one(
                 StepVerdict,
                 queries.orders.move_order,
                 order_id=order_id,
@@ -218,7 +214,7 @@ class Orders(OrderDesk):
                 expected_version=expected,
                 **given,
             )
-            if verdict is not None and not verdict.is_done and expected is not None and verdict.version != expected:
+            if not verdict.is_done and expected is not None and verdict.version != expected:
                 message = f"order {order_id} is at version {verdict.version}, not {expected}"
                 raise Conflict(message)
             _require_done(verdict, order_id, to_status)
@@ -228,9 +224,8 @@ class Orders(OrderDesk):
         order_id = checked("order_id", Id, order_id)
         reason, actor = checked("reason", Reason | None, reason), checked("actor", Actor | None, actor)
         with self._runner.transaction() as tx:
-            if tx.one_or_none(LockedOrder, queries.orders.lock_order, order_id=order_id) is None:
-                raise _no_order(order_id)
-            verdict = tx.one_or_none(
+            existing("order", tx.one_or_none(OrderId, queries.orders.lock_order, order_id=order_id), order_id)
+            verdict = tx.one(
                 StepVerdict,
                 queries.orders.end_order,
                 order_id=order_id,
@@ -257,8 +252,8 @@ class OwnOrders(OrderDesk):
 
 
 def _address(field: str, address: PostalAddress | None) -> str | None:
-    found: PostalAddress | None = checked(field, Postal | None, address)
-    return None if found is None else found.model_dump_json(exclude_none=True)
+    new: PostalAddress | None = checked(field, Postal | None, address)
+    return None if new is None else new.model_dump_json(exclude_none=True)
 
 
 def _refusal(verdict: PlaceVerdict | None, cart_id: int, expected_total: Any) -> StoreError:  # noqa: PLR0911  # one a rule
@@ -277,9 +272,7 @@ def _refusal(verdict: PlaceVerdict | None, cart_id: int, expected_total: Any) ->
     return InvalidInput("email: a guest's order needs an e-mail address", field="email")
 
 
-def _require_done(verdict: StepVerdict | None, order_id: int, to_status: str) -> None:
-    if verdict is None:
-        raise _no_order(order_id)
+def _require_done(verdict: StepVerdict, order_id: int, to_status: str) -> None:
     if verdict.is_done:
         return
     legal = tuple(status for status in verdict.legal if status != to_status)
@@ -291,7 +284,3 @@ def _require_done(verdict: StepVerdict | None, order_id: int, to_status: str) ->
         raise PaymentOutstanding(message)
     message = f"order {order_id} is {verdict.from_status} and cannot become {to_status}; legal: {', '.join(legal) or 'nothing'}"
     raise IllegalTransition(message, from_status=verdict.from_status, to_status=to_status, legal=legal)
-
-
-def _no_order(order_id: int) -> NotFound:
-    return NotFound(f"there is no order {order_id}")

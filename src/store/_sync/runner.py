@@ -62,12 +62,11 @@ class Runner(ABC):
 
     def one(self, model: type[M], function: Any, **parameters: Any) -> M:
         """
-        Return the row. Raises NotFound when there is none.
+        Return the row of a statement that always has one. Raises NotFound when there is none.
         """
         row = self.one_or_none(model, function, **parameters)
         if row is None:
-            message = f"there is no such {model.__name__.lower()}"
-            raise NotFound(message)
+            raise NotFound
         return row
 
     def one_or_none(self, model: type[M], function: Any, **parameters: Any) -> M | None:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from store import _passwords
 from store._acompat import to_thread
-from store._arguments import changes, checked, in_order, several
+from store._arguments import changes, checked, existing, in_order, several
 from store._cursors import decode, encode
 from store._sync.queries import queries
 from store._sync.runner import Runner
@@ -113,7 +113,7 @@ class Users:
             tx.affected(queries.users.detach_user_orders, user_id=user_id)
             tx.affected(queries.users.release_user_holds, user_id=user_id)
             if not tx.affected(queries.users.delete_user, user_id=user_id):
-                raise _no_user(user_id)
+                raise NotFound.of("user", user_id)
 
     def find_by_email(self, email: str) -> User | None:
         """
@@ -217,17 +217,14 @@ class OwnUser:
 
 def _get(runner: Runner, user_id: int) -> User:
     user_id = checked("user_id", Id, user_id)
-    found = runner.one_or_none(User, queries.users.get_user, user_id=user_id)
-    if found is None:
-        raise _no_user(user_id)
-    return found
+    return existing("user", runner.one_or_none(User, queries.users.get_user, user_id=user_id), user_id)
 
 
 def _set_password(runner: Runner, user_id: int, password_hash: str | SecretStr) -> None:
     user_id = checked("user_id", Id, user_id)
     secret = checked("password_hash", PasswordHash, password_hash).get_secret_value()
     if not runner.affected(queries.users.set_password_hash, user_id=user_id, password_hash=secret):
-        raise _no_user(user_id)
+        raise NotFound.of("user", user_id)
 
 
 def _update(runner: Runner, user_id: int, given: dict[str, Any], expected: datetime | None) -> User:
@@ -235,14 +232,8 @@ def _update(runner: Runner, user_id: int, given: dict[str, Any], expected: datet
     expected = checked("expected_updated_at", Instant | None, expected)
     parameters = {"username": None, "email": None, "is_active": None} | given
     updated = runner.one_or_none(User, queries.users.update_user, user_id=user_id, expected_updated_at=expected, **parameters)
-    if updated is not None:
-        return updated
-    if expected is not None:
+    if updated is None and expected is not None:
         _get(runner, user_id)
         message = f"user {user_id} was changed in the meantime"
         raise Conflict(message)
-    raise _no_user(user_id)
-
-
-def _no_user(user_id: int) -> NotFound:
-    return NotFound(f"there is no user {user_id}")
+    return existing("user", updated, user_id)

@@ -7,20 +7,32 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
 
-from store._bulk import ImportReport, OrderImportReport, Tick, export_products, import_orders, import_products
-from store._bulk.orders import Layout
-from store._bulk.run import Delimiter
 from store._sync.store import Store
+from store.bulk import (
+    Delimiter,
+    FileReport,
+    Layout,
+    OrderImportReport,
+    ProductImportReport,
+    Progress,
+    Tick,
+    export_products,
+    import_orders,
+    import_products,
+)
 from store.cli._output import AsJson, err, is_json, out, reported
 from store.settings import Settings
+
+R = TypeVar("R", bound=FileReport)
 
 REJECTED = 3
 INTERRUPTED = 5
@@ -64,7 +76,7 @@ def _export() -> None:
 
 
 @import_app.command("products")
-def import_(
+def products(
     file: File,
     *,
     mapping: Annotated[
@@ -92,26 +104,21 @@ def import_(
 
     Example: [bold]store import products invoices.csv.xz --map StockCode=sku --map Description=name --map UnitPrice=price[/]
     """
-    json = is_json(as_json)
     chosen = _parsed(mapping or [])
-    with reported(as_json=json, interrupted=INTERRUPTED):
-        with _open() as store, _progress() as progress:
-            report = import_products(
-                store,
-                file,
-                mapping=chosen,
-                delimiter=_delimiter(delimiter),
-                dry_run=dry_run,
-                rejects=_rejects(file, rejects, "products"),
-                allow_zero_price=allow_zero_price,
-                progress=progress,
-            )
-        if json:
-            sys.stdout.write(report.as_json() + "\n")
-        else:
-            _print(report)
-    if report.rejected:
-        raise typer.Exit(REJECTED)
+
+    def work(store: Store, progress: Progress) -> ProductImportReport:
+        return import_products(
+            store,
+            file,
+            mapping=chosen,
+            delimiter=_delimiter(delimiter),
+            dry_run=dry_run,
+            rejects=_rejects(file, rejects, "products"),
+            allow_zero_price=allow_zero_price,
+            progress=progress,
+        )
+
+    _import_file(work, _products_said, as_json)
 
 
 @import_app.command("orders")
@@ -143,22 +150,17 @@ def orders(
 
     Example: [bold]STORE_CURRENCY=GBP store import orders online-retail.csv.xz --format online-retail[/]
     """
-    json = is_json(as_json)
-    with reported(as_json=json, interrupted=INTERRUPTED):
-        with _open() as store, _progress() as progress:
-            report = import_orders(
-                store, file, layout=layout, dry_run=dry_run, rejects=_rejects(file, rejects, "orders"), progress=progress
-            )
-        if json:
-            sys.stdout.write(report.as_json() + "\n")
-        else:
-            _print_orders(report)
-    if report.rejected:
-        raise typer.Exit(REJECTED)
+
+    def work(store: Store, progress: Progress) -> OrderImportReport:
+        return import_orders(
+            store, file, layout=layout, dry_run=dry_run, rejects=_rejects(file, rejects, "orders"), progress=progress
+        )
+
+    _import_file(work, _orders_said, as_json)
 
 
 @export_app.command("products")
-def export(
+def exported(
     file: Annotated[
         str, typer.Argument(metavar="[FILE]", help="Where to: .gz and .xz are compressed; `-` for standard output.")
     ] = "-",
@@ -186,6 +188,20 @@ def export(
             sys.stdout.write(report.as_json() + "\n")
         else:
             out.print(f"{report.rows:,} products in {report.seconds:.1f} s to {file}", markup=False, soft_wrap=True)
+
+
+def _import_file(work: Callable[[Store, Progress], R], said: Callable[[R], list[str]], as_json: bool | None) -> None:
+    json = is_json(as_json)
+    with reported(as_json=json, interrupted=INTERRUPTED):
+        with _open() as store, _progress() as progress:
+            report = work(store, progress)
+        if json:
+            sys.stdout.write(report.as_json() + "\n")
+        else:
+            for line in [*said(report), *_said(report)]:
+                out.print(line, markup=False, soft_wrap=True)
+    if report.rejected:
+        raise typer.Exit(REJECTED)
 
 
 def _parsed(mapping: list[str]) -> dict[str, str]:
@@ -224,7 +240,7 @@ class _Bar:
     Shows ticks as a bar with rate and time left.
     """
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: ProgressBar) -> None:
         self._progress = progress
         self._task = progress.add_task("", total=None, rows=0, rate=0.0)
         self._started = time.monotonic()
@@ -249,31 +265,29 @@ def _progress() -> Generator[_Bar]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+    with ProgressBar(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         yield _Bar(progress)
 
 
-def _print(report: ImportReport) -> None:
+def _products_said(report: ProductImportReport) -> list[str]:
     products = f"{report.inserted:,} products new, {report.updated:,} changed, {report.unchanged:,} as they were"
     lines = [f"{report.rows:,} rows in {report.seconds:.1f} s: {products}"]
     if report.duplicates:
         lines.append(f"{report.duplicates:,} rows count no more: their sku comes again further down")
-    _print_lines(report, lines)
+    return lines
 
 
-def _print_orders(report: OrderImportReport) -> None:
+def _orders_said(report: OrderImportReport) -> list[str]:
     new = f"{report.orders:,} orders, {report.products:,} products and {report.cancellations:,} cancellations new"
-    _print_lines(
-        report,
-        [
-            f"{report.rows:,} rows in {report.seconds:.1f} s: {new}; {report.unchanged:,} lines were known",
-            f"sold      {report.sold_in_file:>16,} in the file, {report.sold_stored:>16,} in the books, {report.currency}",
-            f"refunded  {report.refunded_in_file:>16,} in the file, {report.refunded_stored:>16,} in the books",
-        ],
-    )
+    return [
+        f"{report.rows:,} rows in {report.seconds:.1f} s: {new}; {report.unchanged:,} lines were known",
+        f"sold      {report.sold_in_file:>16,} in the file, {report.sold_stored:>16,} in the books, {report.currency}",
+        f"refunded  {report.refunded_in_file:>16,} in the file, {report.refunded_stored:>16,} in the books",
+    ]
 
 
-def _print_lines(report: ImportReport | OrderImportReport, lines: list[str]) -> None:
+def _said(report: FileReport) -> list[str]:
+    lines: list[str] = []
     if report.rejected:
         where = f", with the reasons in {report.rejects}" if report.rejects else ""
         lines.append(f"{report.rejected:,} rows refused{where}")
@@ -281,5 +295,4 @@ def _print_lines(report: ImportReport | OrderImportReport, lines: list[str]) -> 
         lines.append(f"columns not read: {', '.join(report.ignored)}")
     if report.dry_run:
         lines.append("dry run: nothing was stored")
-    for line in lines:
-        out.print(line, markup=False, soft_wrap=True)
+    return lines

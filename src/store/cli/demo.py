@@ -13,8 +13,8 @@ from rich.table import Table
 
 from store import _connection, _files, embedded, migrate
 from store import demo as _demo
-from store._bulk import ImportReport
 from store._sync.store import Store
+from store.bulk import ProductImportReport
 from store.cli._output import Dsn, err, out, reported
 from store.errors import StoreError
 from store.models import Cart, Order
@@ -81,7 +81,7 @@ def _show(settings: Settings) -> None:
         _print_refusals(_demo.refused_email(store), _demo.refused_stock(store, found[0])[1])
 
 
-def _load(store: Store) -> ImportReport:
+def _load(store: Store) -> ProductImportReport:
     columns = (TextColumn("  "), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("products", total=_demo.PRODUCTS)

@@ -11,14 +11,14 @@ import typer
 from store import sweep as _sweep
 from store import verify as _verify
 from store._sync.store import Store
-from store.cli._output import AsJson, Dsn, is_json, out, print_json, reported
+from store.cli._output import AsJson, is_json, out, print_json, reported
 from store.settings import Settings
 
 _SHOWN = 20
 _BROKEN = 8
 
 
-def verify(*, dsn: Dsn = None, as_json: AsJson = None) -> None:
+def verify(*, as_json: AsJson = None) -> None:
     """
     Check the sums of the shop: stock, holds, totals, payments, steps. A row for each fault; only reads, also beside traffic.
 
@@ -27,7 +27,7 @@ def verify(*, dsn: Dsn = None, as_json: AsJson = None) -> None:
     """
     json = is_json(as_json)
     found: list[_verify.Checked] = []
-    with reported(as_json=json), Store.open(Settings.load(database_url=dsn), read_only=True) as shop:
+    with reported(as_json=json), Store.open(Settings.load(), read_only=True) as shop:
         for checked in _verify.verify(shop):
             found.append(checked)
             if not json:
@@ -45,7 +45,7 @@ def verify(*, dsn: Dsn = None, as_json: AsJson = None) -> None:
         raise typer.Exit(_BROKEN)
 
 
-def sweep(*, dsn: Dsn = None, as_json: AsJson = None) -> None:
+def sweep(*, as_json: AsJson = None) -> None:
     """
     Give back expired holds, mark carts that nobody touched as abandoned, delete old acknowledged events. For cron; nothing
     depends on it.
@@ -53,7 +53,7 @@ def sweep(*, dsn: Dsn = None, as_json: AsJson = None) -> None:
     Exit codes: 0 done, 10 the server cannot be reached.
     """
     json = is_json(as_json)
-    with reported(as_json=json), Store.open(Settings.load(database_url=dsn)) as shop:
+    with reported(as_json=json), Store.open(Settings.load()) as shop:
         done = _sweep.sweep(shop)
     if json:
         print_json({"command": "sweep", **dataclasses.asdict(done)})

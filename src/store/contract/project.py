@@ -21,7 +21,7 @@ from store.contract.findings import Finding
 from store.errors import QueryFileError, StoreError
 
 _PLACE = re.compile(r"(?P<path>[^\n]*?):(?P<line>\d+): (?P<message>.*)", re.DOTALL)
-_OWN_MODELS = ("store.models", "store._bulk.orders", "store._bulk.run")
+_OWN_MODELS = ("store.models", "store.bulk._orders", "store.bulk._products")
 
 
 @dataclass(frozen=True)

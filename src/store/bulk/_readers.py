@@ -11,7 +11,7 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from store._bulk.files import UNREADABLE, Source, unreadable
+from store.bulk._files import UNREADABLE, Source, unreadable
 from store.errors import InvalidInput
 
 MAX_RECORD = 1 << 20

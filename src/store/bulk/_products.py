@@ -1,60 +1,41 @@
 """
-An import from end to end: one transaction, of which everything is stored or nothing.
+An import of products from end to end: one transaction, of which everything is stored or nothing.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
-from store._bulk.files import Place, opened
-from store._bulk.products import FIELDS, Columns, ProductRules
-from store._bulk.readers import Table
-from store._bulk.rejects import Rejects
-from store._bulk.staging import PAGE, Progress, Staging, refuse_same
 from store._sync.queries import queries
 from store._sync.session import Session
 from store._sync.store import Store
+from store.bulk._files import Place, opened
+from store.bulk._product_rules import FIELDS, Columns, ProductRules
+from store.bulk._readers import Table
+from store.bulk._rejects import Rejects, csv_row
+from store.bulk._reports import FileReport
+from store.bulk._staging import PAGE, Progress, Staging, refuse_same, run_whole
 from store.errors import Conflict
 from store.models import Count, Dto, Id
 
 Delimiter = Literal[",", ";", "\t"]
 
 
-@dataclass(frozen=True, slots=True)
-class ImportReport:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductImportReport(FileReport):
     """
-    What became of the rows of a file: rows = accepted + rejected, accepted = inserted + updated + unchanged + duplicates.
+    What became of the products of a file: accepted = inserted + updated + unchanged + duplicates.
     """
 
-    rows: int
-    accepted: int
-    rejected: int
     inserted: int
     updated: int
-    unchanged: int
     duplicates: int
     """Rows whose sku comes again further down, where it counts."""
-    seconds: float
-    dry_run: bool
-    """Whether all this was taken back at the end."""
-    rejects: Path | None
-    """The file with the refused rows, where there are any."""
-    ignored: tuple[str, ...]
-    """Columns of the file that are no field of ours."""
-
-    def as_json(self) -> str:
-        """
-        Return it as one JSON object.
-        """
-        return json.dumps(asdict(self), default=str)
 
 
 class ImportConflict(Dto, frozen=True):
@@ -95,16 +76,6 @@ class ImportCounts(Dto, frozen=True):
     unchanged: Count
 
 
-class _Undone(Exception):
-    """
-    The end of a dry run, with its report.
-    """
-
-    def __init__(self, report: ImportReport) -> None:
-        super().__init__()
-        self.report = report
-
-
 def import_products(
     store: Store,
     source: Place,
@@ -115,7 +86,7 @@ def import_products(
     rejects: Path | None = None,
     allow_zero_price: bool = False,
     progress: Progress | None = None,
-) -> ImportReport:
+) -> ProductImportReport:
     """
     Insert or update products from a CSV file with a header: a path, `-` for standard input, or a binary file.
 
@@ -135,14 +106,8 @@ def import_products(
             columns, currency=store.runtime.settings.currency, allow_zero_price=allow_zero_price, is_quoted=table.is_quoted
         )
         importing = _Import(Staging(file, table, refused, progress), columns, rules)
-        try:
-            with store.transaction(is_patient=True) as tx:
-                report = importing.run(tx)
-                if dry_run:
-                    raise _Undone(report)
-        except _Undone as undone:
-            report = undone.report
-    return replace(report, seconds=round(time.monotonic() - started, 3), dry_run=dry_run, rejects=refused.path)
+        report = run_whole(store, importing.run, dry_run=dry_run)
+    return replace(report, seconds=round(time.monotonic() - started, 3), rejects=refused.path)
 
 
 @dataclass(slots=True)
@@ -151,7 +116,7 @@ class _Import:
     _columns: Columns
     _rules: ProductRules
 
-    def run(self, tx: Session) -> ImportReport:
+    def run(self, tx: Session) -> ProductImportReport:
         """
         Stage, check, merge, clear.
         """
@@ -176,7 +141,7 @@ class _Import:
         tx.affected(queries.imports.clear_product_import, import_id=self._staging.id)
         self._staging.rejects.flush()
         accepted = self._staging.rows - self._staging.rejects.count
-        return ImportReport(
+        return ProductImportReport(
             rows=self._staging.rows,
             accepted=accepted,
             rejected=self._staging.rejects.count,
@@ -213,7 +178,8 @@ class _Import:
             for conflict in refused:
                 name, reason = _explained(conflict)
                 column, value = self._columns.names.get(name, name), str(getattr(conflict, name))
-                self._staging.rejects.add(conflict.line, column, value, reason, self._staged_row(conflict))
+                row = csv_row(getattr(conflict, field) for field in FIELDS if self._columns.has(field))
+                self._staging.rejects.add(conflict.line, column, value, reason, row)
             if refused:
                 lines = [each.line for each in refused]
                 tx.affected(queries.imports.drop_import_lines, import_id=self._staging.id, lines=lines)
@@ -233,11 +199,6 @@ class _Import:
         held = {hold.line: hold.reserved for hold in holds}
         left = [each if each.line not in held else each.model_copy(update={"reserved": held[each.line]}) for each in page]
         return [each for each in left if each.problem != "below_reserved" or each.on_hand < (each.reserved or 0)]
-
-    def _staged_row(self, conflict: ImportConflict) -> str:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="").writerow([getattr(conflict, name) for name in FIELDS if self._columns.has(name)])
-        return text.getvalue()
 
 
 def _explained(conflict: ImportConflict) -> tuple[str, str]:

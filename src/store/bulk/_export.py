@@ -4,39 +4,31 @@ The catalog as a file: what an import reads, sorted by sku, the same bytes for t
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
-from store._bulk.files import Place, compressed, written
-from store._bulk.staging import Progress, Tick
 from store._sync.queries import queries
 from store._sync.store import Store
+from store.bulk._files import Place, compressed, written
+from store.bulk._reports import Report
+from store.bulk._staging import Progress, Tick
 
 _EVERY = 5000
 
 
-@dataclass(frozen=True, slots=True)
-class ExportReport:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportReport(Report):
     """
-    What was written.
+    What was written, and where to.
     """
 
-    rows: int
-    seconds: float
     target: str
-
-    def as_json(self) -> str:
-        """
-        Return it as one JSON object.
-        """
-        return json.dumps(asdict(self))
 
 
 def export_products(store: Store, target: Place, *, progress: Progress | None = None) -> ExportReport:
@@ -57,7 +49,7 @@ def export_products(store: Store, target: Place, *, progress: Progress | None = 
             rows += 1
             if progress is not None and rows % _EVERY == 0:
                 progress(Tick("writing", rows))
-    return ExportReport(rows, round(time.monotonic() - started, 3), name)
+    return ExportReport(rows=rows, seconds=round(time.monotonic() - started, 3), target=name)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from store._bulk.cells import NULL, Refused, as_name, as_price, as_sku, character_fault, escaped, listed, printable, text_fault
+from store.bulk._cells import NULL, Refused, as_name, as_price, as_sku, character_fault, escaped, listed, printable, text_fault
 from store.errors import InvalidInput
 from store.models import MAX_STOCK
 

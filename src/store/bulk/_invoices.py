@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
 
-from store._bulk.cells import NULL, Refused, as_name, as_price, as_sku, character_fault, listed, printable
+from store.bulk._cells import NULL, Refused, as_name, as_price, as_sku, character_fault, listed, printable
 from store.errors import InvalidInput
 from store.models import MAX_STOCK
 

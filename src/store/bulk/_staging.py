@@ -6,19 +6,24 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from store._bulk.cells import Refused
-from store._bulk.files import Place, Source
-from store._bulk.readers import Broken, Table
-from store._bulk.rejects import Rejects
 from store._sync.session import Session
+from store._sync.store import Store
+from store.bulk._cells import Refused
+from store.bulk._files import Place, Source
+from store.bulk._readers import Broken, Table
+from store.bulk._rejects import Rejects
+from store.bulk._reports import FileReport
 from store.errors import InvalidInput
 
 Step = Literal["reading", "checking", "merging", "writing"]
+
+R = TypeVar("R", bound=FileReport)
 
 PAGE = 1000
 _BLOCK = 1 << 18
@@ -91,6 +96,24 @@ class Staging:
         except Refused as refusal:
             self.rejects.add(table.line, refusal.column, refusal.value, refusal.reason, table.raw())
             return None
+
+
+class _Undone(Exception):
+    """
+    The end of a dry run.
+    """
+
+
+def run_whole(store: Store, work: Callable[[Session], R], *, dry_run: bool) -> R:
+    """
+    Do the work of an import in one transaction and return its report; a dry run takes everything back.
+    """
+    reports: list[R] = []
+    with suppress(_Undone), store.transaction(is_patient=True) as tx:
+        reports.append(replace(work(tx), dry_run=dry_run))
+        if dry_run:
+            raise _Undone
+    return reports[0]
 
 
 def refuse_same(source: Place, rejects: Path | None) -> None:

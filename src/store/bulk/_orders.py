@@ -4,26 +4,24 @@ Invoices from files to orders: one transaction, of which everything is stored or
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import AwareDatetime
 
-from store._bulk.files import Place, opened
-from store._bulk.invoices import InvoiceRules, Money
-from store._bulk.readers import Table
-from store._bulk.rejects import Rejects
-from store._bulk.staging import PAGE, Progress, Staging, refuse_same
 from store._sync.queries import queries
 from store._sync.session import Session
 from store._sync.store import Store
-from store.errors import Conflict, DuplicateOrder, StoreError
+from store.bulk._files import Place, opened
+from store.bulk._invoices import InvoiceRules, Money
+from store.bulk._readers import Table
+from store.bulk._rejects import Rejects, csv_row
+from store.bulk._reports import FileReport
+from store.bulk._staging import PAGE, Progress, Staging, refuse_same, run_whole
+from store.errors import BooksDiffer, Conflict, DuplicateOrder
 from store.models import Count, Dto, Flag, Id
 
 Layout = Literal["online-retail"]
@@ -40,18 +38,13 @@ _REASONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class OrderImportReport:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderImportReport(FileReport):
     """
-    What became of the lines of a file: rows = accepted + rejected, accepted = inserted + unchanged.
+    What became of the lines of a file: accepted = inserted + unchanged.
     """
 
-    rows: int
-    accepted: int
-    rejected: int
     inserted: int
-    unchanged: int
-    """Lines that an earlier import has stored."""
     orders: int
     """Orders that are new; so are products and cancellations."""
     products: int
@@ -63,19 +56,6 @@ class OrderImportReport:
     """What the lines of these orders come to, added up from the books."""
     refunded_in_file: Decimal
     refunded_stored: Decimal
-    seconds: float
-    dry_run: bool
-    """Whether all this was taken back at the end."""
-    rejects: Path | None
-    """The file with the refused lines, where there are any."""
-    ignored: tuple[str, ...]
-    """Columns of the file that are not read."""
-
-    def as_json(self) -> str:
-        """
-        Return it as one JSON object.
-        """
-        return json.dumps(asdict(self), default=str)
 
 
 class RefusedLine(Dto, frozen=True):
@@ -108,22 +88,6 @@ class OrderImportSums(Dto, frozen=True):
     refunded: Decimal
 
 
-class BooksDiffer(StoreError):
-    """
-    What was stored does not come to what the file says; nothing of it is kept.
-    """
-
-
-class _Undone(Exception):
-    """
-    The end of a dry run, with its report.
-    """
-
-    def __init__(self, report: OrderImportReport) -> None:
-        super().__init__()
-        self.report = report
-
-
 def import_orders(
     store: Store,
     source: Place,
@@ -150,19 +114,18 @@ def import_orders(
     currency = store.runtime.settings.currency
     with opened(source) as file, Rejects(rejects) as refused:
         table = Table(file)
+        staging = Staging(file, table, refused, progress)
+
+        def work(tx: Session) -> OrderImportReport:
+            money = Money(tx.value(queries.order_imports.get_minor_units, currency=currency))
+            return _Import(staging, InvoiceRules(table.header, money), money, currency, layout).run(tx)
+
         try:
-            with store.transaction(is_patient=True) as tx:
-                money = Money(tx.value(queries.order_imports.get_minor_units, currency=currency))
-                rules = InvoiceRules(table.header, money)
-                report = _Import(Staging(file, table, refused, progress), rules, money, currency, layout).run(tx)
-                if dry_run:
-                    raise _Undone(report)
+            report = run_whole(store, work, dry_run=dry_run)
         except DuplicateOrder:
             message = "another import stored invoices of this file at the same time: nothing was stored, run it again"
             raise Conflict(message) from None
-        except _Undone as undone:
-            report = undone.report
-    return replace(report, seconds=round(time.monotonic() - started, 3), dry_run=dry_run, rejects=refused.path)
+    return replace(report, seconds=round(time.monotonic() - started, 3), rejects=refused.path)
 
 
 @dataclass(slots=True)
@@ -284,8 +247,5 @@ def _signed(line: RefusedLine) -> str:
 
 
 def _row(line: RefusedLine) -> str:
-    text = io.StringIO()
     moment = line.placed_at.strftime("%Y-%m-%d %H:%M:%S")
-    fields = (line.invoice, line.sku, line.name, _signed(line), moment, line.unit_price, line.customer or "")
-    csv.writer(text, lineterminator="").writerow(fields)
-    return text.getvalue()
+    return csv_row((line.invoice, line.sku, line.name, _signed(line), moment, line.unit_price, line.customer or ""))

@@ -6,18 +6,28 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from store._bulk.cells import printable
-from store._bulk.files import written
+from store.bulk._cells import printable
+from store.bulk._files import written
 
 HEADER = ("line", "column", "value", "reason", "row")
 
 _LONGEST_VALUE = 200
 _LONGEST_ROW = 100_000  # csv refuses fields of more than 131,072 characters, and this file is to be read again
+
+
+def csv_row(fields: Iterable[object]) -> str:
+    """
+    Return the fields as one row of CSV, for the rejects to quote.
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(fields)
+    return text.getvalue()
 
 
 class Rejects:

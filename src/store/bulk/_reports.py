@@ -1,0 +1,43 @@
+"""
+What an import or export says at its end.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """
+    How many rows there were, and how long it took.
+    """
+
+    rows: int
+    seconds: float
+
+    def as_json(self) -> str:
+        """
+        Return it as one JSON object.
+        """
+        return json.dumps(asdict(self), default=str)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileReport(Report):
+    """
+    What became of the rows of a file: rows = accepted + rejected.
+    """
+
+    accepted: int
+    rejected: int
+    unchanged: int
+    """What an earlier import has stored: products, or lines of invoices."""
+    dry_run: bool
+    """Whether all this was taken back at the end."""
+    rejects: Path | None
+    """The file with the refused rows, where there are any."""
+    ignored: tuple[str, ...]
+    """Columns of the file that are not read."""
