@@ -44,6 +44,26 @@ CREATE FUNCTION store.in_scope(user_id bigint, public_id uuid, scope text, scope
 
 COMMENT ON FUNCTION store.in_scope(bigint, uuid, text, bigint, uuid) IS 'May this caller see a row of this owner? Scope is all (back office), user (their own rows) or guest (one row by its secret public_id, only while no user owns it).';
 
+-- What a terminal obeys or hides: controls, zero-width characters but the joiners (U+200C, U+200D: Persian and emoji need them),
+-- and what turns the direction of a line. By code point and COLLATE "C", so that no locale has a say in it.
+CREATE FUNCTION store.is_printable(value text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN value COLLATE "C" !~ '[\u0001-\u001F\u007F-\u009F\u200B\u2028-\u202E\u2060\u2066-\u2069\uFEFF]';
+
+COMMENT ON FUNCTION store.is_printable(text) IS 'Whether a text may be printed in one line: no control characters, none that cannot be seen, none that turn the direction.';
+
+CREATE FUNCTION store.is_printable(value jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
+    RETURN (SELECT bool_and(store.is_printable(part #>> '{}')) FROM jsonb_path_query(value, '$.**') AS part);
+
+COMMENT ON FUNCTION store.is_printable(jsonb) IS 'Whether every text in it may be printed in one line.';
+
+CREATE FUNCTION store.is_blank(value text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN value COLLATE "C" !~ '[^\u0009-\u000D\u001C-\u0020\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]';
+
+COMMENT ON FUNCTION store.is_blank(text) IS 'Whether a text is empty or holds nothing but white space, that of Unicode, under every locale.';
+
 CREATE FUNCTION store.schema_version() RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN '0001_create_schema';
@@ -54,3 +74,6 @@ REVOKE ALL ON FUNCTION store.schema_version() FROM PUBLIC;
 REVOKE ALL ON FUNCTION store.minor_units(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION store.line_total(integer, numeric, numeric, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION store.in_scope(bigint, uuid, text, bigint, uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION store.is_printable(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION store.is_printable(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION store.is_blank(text) FROM PUBLIC;

@@ -18,7 +18,11 @@ CREATE TABLE store.products (
     updated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT products_currency_is_code CHECK (currency ~ '^[A-Z]{3}$'),
     CONSTRAINT products_description_length CHECK (length(description) BETWEEN 1 AND 10000),
-    CONSTRAINT products_name_length CHECK (length(name) BETWEEN 1 AND 255 AND name ~ '[^[:space:]]'),
+    CONSTRAINT products_description_printable CHECK (
+        store.is_printable(translate(replace(description, E'\r\n', ''), E'\t\n', ''))
+    ),
+    CONSTRAINT products_name_length CHECK (length(name) BETWEEN 1 AND 255 AND NOT store.is_blank(name)),
+    CONSTRAINT products_name_printable CHECK (store.is_printable(name)),
     CONSTRAINT products_sku_characters CHECK (sku ~ '^[!-~]([ -~]*[!-~])?$'),
     CONSTRAINT products_sku_length CHECK (length(sku) BETWEEN 1 AND 64),
     CONSTRAINT products_timestamps_bounded CHECK (

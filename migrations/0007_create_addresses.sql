@@ -25,6 +25,26 @@ CREATE TABLE store.addresses (
         AND length(postal_code) BETWEEN 1 AND 32
         AND length(phone) BETWEEN 1 AND 32
     ),
+    CONSTRAINT addresses_texts_not_blank CHECK (
+        NOT (
+            store.is_blank(name)
+            OR store.is_blank(line1)
+            OR store.is_blank(line2)
+            OR store.is_blank(city)
+            OR store.is_blank(region)
+            OR store.is_blank(postal_code)
+            OR store.is_blank(phone)
+        )
+    ),
+    CONSTRAINT addresses_texts_printable CHECK (
+        store.is_printable(name)
+        AND store.is_printable(line1)
+        AND store.is_printable(line2)
+        AND store.is_printable(city)
+        AND store.is_printable(region)
+        AND store.is_printable(postal_code)
+        AND store.is_printable(phone)
+    ),
     CONSTRAINT addresses_timestamps_bounded CHECK (
         created_at >= '2000-01-01 00:00:00+00' AND created_at < '2200-01-01 00:00:00+00'
         AND updated_at >= '2000-01-01 00:00:00+00' AND updated_at < '2200-01-01 00:00:00+00'

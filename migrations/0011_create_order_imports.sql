@@ -10,7 +10,8 @@ CREATE TABLE store.imported_orders (
         CONSTRAINT imported_orders_order_id_fkey REFERENCES store.orders (id),
     source text COLLATE "C" NOT NULL,
     customer text COLLATE "C" NOT NULL,
-    CONSTRAINT imported_orders_texts_bounded CHECK (length(source) BETWEEN 1 AND 64 AND length(customer) BETWEEN 1 AND 64)
+    CONSTRAINT imported_orders_texts_bounded CHECK (length(source) BETWEEN 1 AND 64 AND length(customer) BETWEEN 1 AND 64),
+    CONSTRAINT imported_orders_texts_printable CHECK (store.is_printable(source) AND store.is_printable(customer))
 );
 
 CREATE INDEX imported_orders_source_customer_idx ON store.imported_orders (source, customer);
@@ -34,7 +35,8 @@ CREATE TABLE store.imported_cancellations (
     CONSTRAINT imported_cancellations_quantity_positive CHECK (quantity BETWEEN 1 AND 1000000000),
     CONSTRAINT imported_cancellations_texts_bounded CHECK (
         length(source) BETWEEN 1 AND 64 AND length(external_ref) BETWEEN 1 AND 255
-    )
+    ),
+    CONSTRAINT imported_cancellations_texts_printable CHECK (store.is_printable(source) AND store.is_printable(external_ref))
 );
 
 CREATE INDEX imported_cancellations_order_id_product_id_idx ON store.imported_cancellations (order_id, product_id);

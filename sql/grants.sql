@@ -16,6 +16,9 @@ GRANT USAGE ON SCHEMA store TO store_app, store_readonly;
 GRANT EXECUTE ON FUNCTION
     store.fits_currency(numeric, text),
     store.in_scope(bigint, uuid, text, bigint, uuid),
+    store.is_blank(text),
+    store.is_printable(jsonb),
+    store.is_printable(text),
     store.line_total(integer, numeric, numeric, text),
     store.minor_units(text),
     store.order_number(bigint),

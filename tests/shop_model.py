@@ -37,6 +37,7 @@ class ModelCart:
     id: int
     user_id: int | None
     status: str = "open"
+    is_expired: bool = False
     lines: dict[int, int] = field(default_factory=dict)
     holds: dict[int, int] = field(default_factory=dict)
     expired: set[int] = field(default_factory=set)
@@ -68,11 +69,15 @@ class ModelOrder:
     def captured(self) -> Decimal:
         return sum((payment.captured for payment in self.payments), Decimal(0))
 
+    @property
+    def refunded(self) -> Decimal:
+        return sum((payment.refunded for payment in self.payments), Decimal(0))
+
     def move(self, to_status: str) -> None:
         self.status, self.version = to_status, self.version + 1
 
     def refusal(self, to_status: str) -> StoreError:
-        legal = STEPS.get(self.status, ())
+        legal = [status for status in STEPS.get(self.status, ()) if status != to_status]
         return errors.IllegalTransition(from_status=self.status, to_status=to_status, legal=legal)
 
 
@@ -153,6 +158,15 @@ class Model:
             raise errors.CartClosed
         return cart
 
+    def usable_cart(self, cart_id: int) -> ModelCart:
+        """
+        Return a cart that may hold stock and become an order: one that is left behind has to be changed first.
+        """
+        cart = self.open_cart(cart_id)
+        if cart.is_expired:
+            raise errors.CartClosed
+        return cart
+
     def put(self, cart_id: int, product_id: int, quantity: int, *, is_added: bool) -> int:
         cart = self.open_cart(cart_id)
         if not self._product(product_id).is_active:
@@ -161,14 +175,18 @@ class Model:
         if total > MAX_LINE:
             raise errors.InvalidInput(field="quantity")
         cart.lines[product_id] = total
+        cart.is_expired = False
         return total
 
     def remove(self, cart_id: int, product_id: int) -> bool:
-        return self.open_cart(cart_id).lines.pop(product_id, None) is not None
+        cart = self.open_cart(cart_id)
+        cart.is_expired = False
+        return cart.lines.pop(product_id, None) is not None
 
     def clear(self, cart_id: int) -> int:
         cart = self.open_cart(cart_id)
         count = len(cart.lines)
+        cart.is_expired = False
         cart.lines.clear()
         return count
 
@@ -183,6 +201,7 @@ class Model:
             both = {"sum": min((mine or 0) + quantity, MAX_LINE), "max": max(mine or 0, quantity), "keep_user": mine}
             target.lines[product_id] = quantity if mine is None else both.get(strategy) or quantity
         source.status = "merged"
+        target.is_expired = False
         for emptied in (source.lines, source.holds, source.expired):
             emptied.clear()
         return dict(target.lines)
@@ -190,7 +209,7 @@ class Model:
     # --- holds -------------------------------------------------------------------------------------------------------
 
     def reserve(self, cart_id: int, lines: list[tuple[int, int]] | None) -> dict[int, int]:
-        cart = self.open_cart(cart_id)
+        cart = self.usable_cart(cart_id)
         wanted: dict[int, int] = {}
         for product_id, quantity in cart.lines.items() if lines is None else lines:
             wanted[product_id] = wanted.get(product_id, 0) + quantity
@@ -224,6 +243,14 @@ class Model:
     def expire(self, cart_id: int) -> None:
         self.carts[cart_id].expired = set(self.carts[cart_id].holds)
 
+    def sweep(self) -> tuple[int, int]:
+        swept = sum(len(cart.expired) for cart in self.carts.values())
+        self.reclaim(self.products)
+        left = [cart for cart in self.carts.values() if cart.status == "open" and cart.is_expired and not cart.holds]
+        for cart in left:
+            cart.status = "abandoned"
+        return swept, len(left)
+
     # --- orders ------------------------------------------------------------------------------------------------------
 
     def total(self, cart: ModelCart) -> Decimal:
@@ -232,11 +259,16 @@ class Model:
             Decimal(0),
         )
 
+    def preview(self, cart_id: int) -> tuple[Decimal, set[int]]:
+        cart = self.usable_cart(cart_id)
+        short = {one for one, n in cart.lines.items() if not self.products[one].is_active or n > self.available(one, cart_id)}
+        return self.total(cart), short
+
     def place(self, cart_id: int, expected: Decimal | None, *, has_email: bool) -> tuple[bool, Decimal]:
         cart = self.carts[cart_id]
         if cart.status == "ordered":
             return True, self.orders[cart_id].total
-        self.open_cart(cart_id)
+        self.usable_cart(cart_id)
         if not cart.lines:
             raise errors.CartEmpty
         self._refuse(cart, cart.lines)
@@ -260,7 +292,8 @@ class Model:
         order = self.orders[order_id]
         if expected not in {None, order.version}:
             raise errors.Conflict
-        if to_status not in STEPS.get(order.status, ()):
+        is_paid_back = order.total > 0 and order.captured == order.refunded
+        if to_status not in STEPS.get(order.status, ()) or is_paid_back:
             raise order.refusal(to_status)
         order.move(to_status)
         return to_status
@@ -292,13 +325,13 @@ class Model:
     def authorize(self, order_id: int, amount: Decimal, key: str, ref: str) -> tuple[bool, int, Decimal]:
         order = self.orders[order_id]
         self._positive(amount)
+        self._callers(key)
         if key in order.events:
             kind, payment_no, first = order.events[key]
             if (kind, order.payments[payment_no - 1].ref, first) != ("authorize", ref, amount):
                 raise errors.IdempotencyKeyReused
             return True, payment_no, first
-        if order.status != "placed":
-            raise errors.IllegalTransition(from_status=order.status, to_status="paid")
+        self._unpaid(order)
         if amount > order.total - order.authorized:
             raise errors.AmountExceeded(amount=amount, limit=order.total - order.authorized)
         self._payable(amount)
@@ -312,6 +345,7 @@ class Model:
         order = self.orders[order_id]
         if amount is not None:
             self._positive(amount)
+        self._callers(key)
         if key in order.events:
             if (kind, payment_no) != order.events[key][:2] or amount not in {None, order.events[key][2]}:
                 raise errors.IdempotencyKeyReused
@@ -319,8 +353,8 @@ class Model:
         if payment_no > len(order.payments):
             raise errors.NotFound
         payment = order.payments[payment_no - 1]
-        if kind == "capture" and order.status != "placed":
-            raise errors.IllegalTransition(from_status=order.status, to_status="paid")
+        if kind == "capture":
+            self._unpaid(order)
         due = payment.captured - payment.refunded if kind == "refund" else payment.authorized - payment.captured
         moved = due if amount is None else amount
         if moved > due or not due:
@@ -339,6 +373,16 @@ class Model:
             payment.captured += amount
             if order.captured == order.total:
                 order.move("paid")
+
+    def _unpaid(self, order: ModelOrder) -> None:
+        if order.status != "placed":
+            raise errors.IllegalTransition(from_status=order.status, to_status="paid")
+        if order.refunded:
+            raise errors.IllegalTransition(from_status="placed", to_status="paid", legal=("cancelled",))
+
+    def _callers(self, key: str) -> None:
+        if key.startswith("store:"):
+            raise errors.InvalidInput(field="idempotency_key")
 
     def _positive(self, amount: Decimal) -> None:
         if amount <= 0:

@@ -173,7 +173,7 @@ def shop(dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """
     A store of one connection, which it does not ask whether it still works: on a slow machine that would be counted.
     """
-    monkeypatch.setattr("store._sync.store._FRESH_SECONDS", 3600)
+    monkeypatch.setattr("store._sync.pool._FRESH_SECONDS", 3600)
     with Store.open(settings(dsn, pool_size=1)) as opened:
         yield opened
 

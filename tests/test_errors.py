@@ -161,3 +161,14 @@ def test_constraints_become_errors() -> None:
     for name, what in errors._MISSING.items():
         error = errors.from_postgres("23503", constraint=name)
         assert (type(error), what in str(error)) == (errors.NotFound, True)
+
+
+@pytest.mark.serverless
+@pytest.mark.parametrize("name", [name for name in UNREACHABLE if name.endswith("_pkey")])
+def test_a_key_that_is_taken_is_no_fault_of_the_caller(name: str) -> None:
+    error = errors.from_postgres("23505", constraint=name)
+
+    assert type(error) is errors.Conflict
+    assert (error.sqlstate, error.constraint, error.retryable) == ("23505", name, False)
+    assert str(error) == f"somebody else was first: read again, decide again ({name})"
+    assert type(errors.from_postgres("23502", constraint=name)) is errors.InvalidInput

@@ -224,7 +224,7 @@ def test_rejects_say_line_column_value_and_reason(shop: Store, rejects: Path) ->
         b"A-1,Lamp,2.50,\xff fine\n"
         b"A-2,Caf\xe9,1,\n"
         b"A-3,Nul\x00,1,\n"
-        b'A-4,"two\nlines",free,\n'
+        b'A-4,Pot,free,"two\nlines"\n'
         b"A-5,Cup,0,\n"
         b"A-6\n"
         b'A-7,"x"y,1,\n'
@@ -248,7 +248,7 @@ def test_rejects_say_line_column_value_and_reason(shop: Store, rejects: Path) ->
     ] == refused(rejects)
     with rejects.open(newline="", encoding="utf-8") as file:
         rows = [row["row"] for row in csv.DictReader(file)]
-    assert 'A-4,"two\nlines",free,' == rows[2]
+    assert 'A-4,Pot,free,"two\nlines"' == rows[2]
     assert "A-6" == rows[4]
     assert rows[6].startswith("A-8,xxx")
     assert rows[6].endswith("x… (1048576 characters)")
@@ -315,7 +315,8 @@ def test_a_bad_header_is_refused_before_anything_is_read(shop: Store, text: str,
 
 def test_hostile_text_is_text(shop: Store) -> None:
     names = [
-        "'; DROP TABLE store.products; --", "$1", "%s", "\\.", "\\N", "{}", "NULL", "=cmd|' /C calc'!A0", "a\tb\\t", "🧨", "\u202e",
+        "'; DROP TABLE store.products; --", "$1", "%s", "\\.", "\\N", "{}", "NULL", "=cmd|' /C calc'!A0", "a\\t", "🧨",
+        "\u0645\u06cc\u200c\u062e",
     ]  # fmt: skip
     text = io.StringIO()
     csv.writer(text).writerows(
@@ -327,6 +328,38 @@ def test_hostile_text_is_text(shop: Store) -> None:
     for at, name in enumerate(names):
         product = shop.catalog.get_by_sku(f"S\\{at}")
         assert (name, name) == (product.name, product.description)
+
+
+def test_what_cannot_be_seen_is_refused_and_shown(shop: Store, rejects: Path) -> None:
+    """
+    The reason names the code point, and the rejects show it where an editor would not. A description keeps tabs and line breaks.
+    """
+    text = io.StringIO()
+    rows = [
+        ("A-1", "La\u200bmp", "fine"),
+        ("A-2", "Lamp", "\x1b]0;mine\x07"),
+        ("A-3", "\u202epmaL.", "fine"),
+        ("A-4\ufeff", "Lamp", "fine"),
+        ("A-5", "La\tmp", "fine"),
+        ("A-6", "Lamp", "over\rwritten"),
+        ("A-7", "Lamp", "\x85C1\x85."),
+        ("A-8", "👩\u200d💻", "two\tcells\nand\r\nlines"),
+    ]
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows([("sku", "name", "description", "price"), *((*row, "1") for row in rows)])
+    report = load(shop, text.getvalue(), rejects=rejects)
+
+    assert (8, 7, 1, 0, 0, 0) == counts(report)
+    assert [
+        (2, "name", "La\\u200bmp", "holds U+200B, which cannot be seen"),
+        (3, "description", "\\x1b]0;mine\\x07", "holds U+001B, a control character"),
+        (4, "name", "\\u202epmaL.", "holds U+202E, which cannot be seen"),
+        (5, "sku", "A-4\\ufeff", "holds U+FEFF, which cannot be seen"),
+        (6, "name", "La\tmp", "holds U+0009, a control character"),
+        (7, "description", "over\\rwritten", "holds U+000D, a control character"),
+        (8, "description", "\\u0085C1\\u0085.", "holds U+0085, a control character"),
+    ] == refused(rejects)
+    assert not set("\x1b\x07\x85\u200b\u202e\ufeff") & set(rejects.read_text(encoding="utf-8"))
+    assert rows[-1][1:] == (shop.catalog.get_by_sku("A-8").name, shop.catalog.get_by_sku("A-8").description)
 
 
 def test_prices_are_exact(shop: Store, connect_admin: Connection) -> None:

@@ -32,10 +32,6 @@ from tests.test_import import refused, retail_file
 from tests.test_import_interrupted import until
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
-TABLES = (
-    "products", "inventory", "stock_movements", "orders", "order_items", "order_events", "payments", "payment_events", "outbox",
-    "imported_orders", "imported_cancellations", "order_imports",
-)  # fmt: skip
 
 NO_SALE = "cancels a sale that is not in the file: no earlier one to this customer has as much of it left"
 CHANGED = "an earlier import has stored this invoice, and it said something else"
@@ -73,7 +69,7 @@ def everything(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
     """
     return {
         table: connection.execute(f"SELECT t.ctid, t.xmin, t::text FROM store.{table} AS t ORDER BY t.ctid".encode()).fetchall()
-        for table in TABLES
+        for table in samples.tables(connection)
     }
 
 
@@ -297,6 +293,12 @@ def test_what_is_taken_back_whole_is_refunded(shop: Store, connect_admin: Connec
         ([line("1", "71053", 1, "-1")], "must not be negative"),
         ([line("A1", "71053", 1)], "must be digits, behind a C for a cancellation"),
         ([line("1", "71053", 1, customer="Ada")], "must be digits, or empty"),
+        ([line("1", "71053", 1).replace("Lamp", "La\u200bmp")], "holds U+200B, which cannot be seen"),
+        ([line("1", "71053", 1).replace("Lamp", "\x1b[2JLamp")], "holds U+001B, a control character"),
+        ([line("1", "71053", 1).replace("Lamp", "La\tmp")], "holds U+0009, a control character"),
+        ([line("C1\u202e", "71053", -1)], "holds U+202E, which cannot be seen"),
+        ([line("1", "71053\ufeff", 1)], "holds U+FEFF, which cannot be seen"),
+        ([line("1", "71053", 1, customer="1\u20602")], "holds U+2060, which cannot be seen"),
         (
             [line("1", "71053", 1, day="2010-02-30")],
             "must be a date and time like 2010-12-01 08:26:00, between the years 2000 and 2200",

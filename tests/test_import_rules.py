@@ -57,7 +57,7 @@ def unescaped(text: str) -> str | None:
     return re.sub(r"\\(.)", lambda found: codes[found[1]], text)
 
 
-_TEXTS = st.text(st.characters(codec=None), max_size=40) | st.text("\t\n\r\\ \x00\ud800aA~é\u3000", max_size=8)
+_TEXTS = st.text(st.characters(codec=None), max_size=40) | st.text("\t\n\r\\ \x00\ud800aA~é\u3000\u200b\u200d\x1b", max_size=8)
 _LONG = st.integers(0, 300).map("x".__mul__) | st.integers(9_990, 10_010).map("y".__mul__)
 _SKUS = st.text(st.characters(max_codepoint=0x180), max_size=70) | st.from_regex(r"[ -~]{1,66}", fullmatch=True)
 _PRICES = (
@@ -189,13 +189,19 @@ def test_flags_that_are_none(cell: str) -> None:
         ({"sku": ""}, ("sku", "is missing")),
         ({"sku": "x" * 65}, ("sku", "must have at most 64 characters")),
         ({"sku": "é"}, ("sku", "must be printable ASCII")),
-        ({"sku": "a\nb"}, ("sku", "must be printable ASCII")),
+        ({"sku": "a\nb"}, ("sku", "holds U+000A, a control character")),
+        ({"sku": "a\u200bb"}, ("sku", "holds U+200B, which cannot be seen")),
         ({"sku": "\udce9"}, ("sku", "is not UTF-8")),
         ({"sku": "a\x00"}, ("sku", "must not hold a NUL character")),
         ({"name": "   "}, ("name", "is missing")),
         ({"name": "x" * 256}, ("name", "must have at most 255 characters")),
         ({"name": "a\x00"}, ("name", "must not hold a NUL character")),
         ({"name": "caf\udce9"}, ("name", "is not UTF-8")),
+        ({"name": "a\tb"}, ("name", "holds U+0009, a control character")),
+        ({"description": "a\rb"}, ("description", "holds U+000D, a control character")),
+        ({"description": "a\u2067b"}, ("description", "holds U+2067, which cannot be seen")),
+        ({"currency": "EU\u200bR"}, ("currency", "holds U+200B, which cannot be seen")),
+        ({"price": "1\u200b"}, ("price", "holds U+200B, which cannot be seen")),
         ({"description": "x" * 10_001}, ("description", "must have at most 10000 characters")),
         ({"currency": "eur"}, ("currency", "must be three capital letters (ISO 4217)")),
         ({"on_hand": ""}, ("on_hand", "is missing")),

@@ -221,9 +221,9 @@ def test_canary_never_in_repr_or_logs(dsn: str, leaky: Queries, caplog: pytest.L
                 call()
         with shop.session() as session:
             shown += [repr(session), repr(session.connection), repr(session.users)]
-        shown += [repr(one) for one in (shop, shop._pool, shop.runtime, new, created)]
+        shown += [repr(one) for one in (shop, shop._pool, shop._pool._pool, shop.runtime, new, created)]
         dumped = repr(new.model_dump()) + new.model_dump_json() + repr(created.model_dump())
-        shown.append(repr(getattr(shop._pool, "conninfo", "")))
+        shown.append(repr(getattr(shop._pool._pool, "conninfo", "")))
         secret = str(guest.public_id)
         shown_of_guest = [repr(guest), repr(shop.guest(guest.public_id)), repr(shop.guest(guest.public_id)._runner.scope)]  # type: ignore[attr-defined]
     logged = "\n".join(f"{record.getMessage()} {record.__dict__}" for record in caplog.records)

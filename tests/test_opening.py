@@ -49,6 +49,18 @@ def test_settings_are_in_force(dsn: str) -> None:
         assert session.connection.autocommit
 
 
+@pytest.mark.serverless
+@pytest.mark.parametrize("kind", [Store, AsyncStore])
+def test_a_store_shows_its_verbs_alone(kind: type) -> None:
+    """
+    What an editor offers behind `shop.` is what somebody may call.
+    """
+    domains = {"addresses", "carts", "catalog", "inventory", "orders", "outbox", "payments", "users"}
+    ways_in = {"acting_as", "guest", "run", "session", "transaction"}
+
+    assert {name for name in dir(kind) if not name.startswith("_")} == domains | ways_in | {"close", "open", "runtime", "start"}
+
+
 def test_query_survives_alter_table(dsn: str, connect_admin: Connection) -> None:
     """
     Prepared statements outlive a new column, DEALLOCATE ALL and DISCARD ALL.

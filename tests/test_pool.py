@@ -209,9 +209,9 @@ async def counted(dsn: str, size: int) -> AsyncIterator[AsyncStore]:
     """
     async with AsyncStore.open(settings(dsn, pool_size=size, pool_max_waiting=5000, pool_timeout=30.0)) as shop:
         yield shop
-        assert shop._pool is not None
-        await shop._pool.wait(10)
-        stats = shop._pool.get_stats()
+        assert shop._pool._pool is not None
+        await shop._pool._pool.wait(10)
+        stats = shop._pool._pool.get_stats()
 
         assert (stats["pool_size"], stats["pool_available"], stats.get("requests_waiting", 0)) == (size, size, 0)
 

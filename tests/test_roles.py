@@ -108,6 +108,11 @@ def test_app_reads_and_writes_what_it_needs(connect_as: ConnectAs) -> None:
 
     assert app.execute("SELECT user_id, password_hash FROM store.credentials('ADA')").fetchone() == (user_id, HASH)
     assert app.execute("SELECT store.line_total(3, 0.335, 0, 'EUR')::text, store.minor_units('JPY')").fetchone() == ("1.01", 0)
+    assert app.execute("SELECT store.is_printable('a'), store.is_printable('{}'::jsonb), store.is_blank('a')").fetchone() == (
+        True,
+        True,
+        False,
+    )
     assert app.execute("SELECT store.in_scope(%s, NULL, 'user', %s, NULL)", (user_id, user_id)).fetchone() == (True,)
 
     for table in ("cart_items", "products", "users", "product_imports"):
@@ -180,6 +185,16 @@ def test_readonly_cannot_write(connect_as: ConnectAs) -> None:
     readonly.execute("SET default_transaction_read_only = off")
     for statement in (PRODUCT, "UPDATE store.products SET price = 1", "DELETE FROM store.carts", "CREATE TABLE store.x ()"):
         refused(readonly, statement)
+
+
+@pytest.mark.parametrize("function", ["is_printable(text)", "is_printable(jsonb)", "is_blank(text)"])
+def test_rules_of_texts_are_for_our_roles_alone(connect_admin: Connection, function: str) -> None:
+    roles = connect_admin.execute(
+        "SELECT grantee::regrole::text FROM pg_catalog.pg_proc, aclexplode(proacl) WHERE oid = %s::regprocedure",
+        (f"store.{function}",),
+    ).fetchall()
+
+    assert {role for (role,) in roles} == {"store_app", "store_owner", "store_readonly"}
 
 
 def test_outsiders_stay_outside(server: TestServer, database: str) -> None:

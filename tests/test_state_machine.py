@@ -30,7 +30,7 @@ which = st.integers(0, MAX_CARTS - 1)
 units = st.integers(1, 6)
 prices = st.sampled_from([Decimal(text) for text in ("0", "0.125", "2.50", "9.9999", "40")])
 amounts = st.sampled_from([Decimal(text) for text in ("0", "0.001", "0.50", "2.50", "5", "1000")])
-keys = st.sampled_from([f"k{n}" for n in range(12)])
+keys = st.sampled_from([*(f"k{n}" for n in range(12)), "store:1"])
 
 
 class Shop(RuleBasedStateMachine):
@@ -44,20 +44,22 @@ class Shop(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        tables = ", ".join(f"store.{table}" for table in samples.TABLES)
-        self.admin.execute(f"TRUNCATE {tables} CASCADE".encode())
+        tables = ", ".join(f"store.{table}" for table, is_written in samples.tables(self.admin).items() if is_written)
+        self.admin.execute(f"TRUNCATE {tables}".encode())
         self.model = Model()
         self.users = [user.id for user in self.shop.users.create_many([samples.user("ada"), samples.user("bob")])]
         self.secrets: dict[int, Any] = {}
         self.made = 0
 
-    @initialize(price=prices, on_hand=st.integers(0, 12), is_paid=st.booleans(), is_expired=st.booleans())
-    def begin(self, price: Decimal, on_hand: int, is_paid: bool, is_expired: bool) -> None:
+    @initialize(price=prices, on_hand=st.integers(0, 12), payments=st.sampled_from([0, 1, 2]), is_expired=st.booleans())
+    def begin(self, price: Decimal, on_hand: int, payments: int, is_expired: bool) -> None:
         self.create_product(price, on_hand)
         self.create_product(Decimal("2.50"), 12)
         self.buy(1, 2, is_held=False)
-        if is_paid:
+        if payments == 1:
             self.pay_in_full(0)
+        elif payments:
+            self.pay_with_two(0, Decimal("2.50"), 2, None)
         self.open_for_guest()
         self.open_for_user(0)
         self.add_item(1, 1, 5)
@@ -138,7 +140,7 @@ class Shop(RuleBasedStateMachine):
         mine = self.cart_of(self.users[n])
 
         assert mine is None or mine.id == cart.id
-        self.model.carts.setdefault(cart.id, ModelCart(cart.id, self.users[n]))
+        self.model.carts.setdefault(cart.id, ModelCart(cart.id, self.users[n])).is_expired = False
         self.secrets[cart.id] = cart.public_id
 
     @rule(n=which, m=which, quantity=units | st.just(9_998))
@@ -156,6 +158,12 @@ class Shop(RuleBasedStateMachine):
             lambda: self.shop.carts.set_quantity(cart, product_id=product_id, quantity=quantity).quantity,
             lambda: self.model.put(cart, product_id, quantity, is_added=False),
         )
+
+    @rule(n=which)
+    def leave_behind(self, n: int) -> None:
+        cart = self.cart(n)
+        self.admin.execute("UPDATE store.carts SET expires_at = now() - interval '1 s' WHERE id = %s", (cart,))
+        self.model.carts[cart].is_expired = True
 
     @rule(n=which, m=which)
     def remove_item(self, n: int, m: int) -> None:
@@ -213,12 +221,21 @@ class Shop(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        expired = sum(len(cart.expired) for cart in self.model.carts.values())
+        done = sweep(self.shop)
 
-        assert sweep(self.shop).holds == expired
-        self.model.reclaim(self.model.products)
+        assert (done.holds, done.carts) == self.model.sweep()
 
     # --- orders ------------------------------------------------------------------------------------------------------
+
+    @rule(n=which)
+    def preview(self, n: int) -> None:
+        cart = self.cart(n)
+
+        def preview() -> tuple[Decimal, set[int]]:
+            found = self.shop.orders.preview(cart)
+            return found.total, {line.product_id for line in found.unavailable}
+
+        self.same(preview, lambda: self.model.preview(cart))
 
     @rule(
         n=which, off=st.sampled_from([None, None, Decimal(0), Decimal("0.01")]), has_email=st.sampled_from([True, True, False])
@@ -296,11 +313,23 @@ class Shop(RuleBasedStateMachine):
         order = self.model.orders[self.order(n)]
         self.move_money(order.id, "capture", len(order.payments) or 1, None, f"c{self.made}")
 
+    @precondition(lambda self: self.model.orders)
+    @rule(n=which, part=amounts, payment_no=st.sampled_from([1, 2]), amount=amounts | st.none())
+    def pay_with_two(self, n: int, part: Decimal, payment_no: int, amount: Decimal | None) -> None:
+        """
+        A part is authorized and then the rest, and either of the two captured: two payments in one order, for the same reason.
+        """
+        self.made += 1
+        order = self.model.orders[self.order(n)]
+        self.authorize(n, part, f"a{self.made}", f"x{self.made}")
+        self.authorize(n, order.total - order.authorized, f"b{self.made}", f"y{self.made}")
+        self.move_money(order.id, "capture", payment_no, amount, f"c{self.made}")
+
     @precondition(lambda self: any(order.payments for order in self.model.orders.values()))
     @rule(
         n=which,
         kind=st.sampled_from(["capture", "capture", "refund", "void"]),
-        payment_no=st.sampled_from([1, 1, 1, 1, 2, 3]),
+        payment_no=st.sampled_from([1, 1, 1, 2, 2, 3]),
         amount=amounts | st.none(),
         key=keys,
     )
@@ -336,14 +365,18 @@ class Shop(RuleBasedStateMachine):
     @invariant()
     def carts_are_as_foretold(self) -> None:
         found = {
-            cart.id: (cart.status, {line.product_id: (line.quantity, line.available) for line in cart.lines}, cart.subtotal)
+            cart.id: (
+                (cart.status, cart.is_expired),
+                {line.product_id: (line.quantity, line.available) for line in cart.lines},
+                cart.subtotal,
+            )
             for cart in self.shop.carts.get_many(self.model.carts)
         }
         foretold = {}
         for cart in self.model.carts.values():
             own = {one: quantity for one, quantity in cart.holds.items() if one not in cart.expired}
             lines = {one: (n, self.model.available(one) + own.get(one, 0)) for one, n in cart.lines.items()}
-            foretold[cart.id] = (cart.status, lines, self.model.total(cart))
+            foretold[cart.id] = ((cart.status, cart.is_expired), lines, self.model.total(cart))
 
         assert foretold == found
 

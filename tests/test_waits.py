@@ -144,3 +144,20 @@ def test_deleting_a_product_beside_a_delivery_is_no_deadlock(
     assert isinstance(refused, ProductInUse)
     assert shop.inventory.get(lamp.id).on_hand == 5
     assert faults(connect_admin) == {}
+
+
+def test_consumers_at_once_do_not_wait_for_each_other(
+    shop: Store, connect_admin: Connection, other: tuple[Session, ExitStack]
+) -> None:
+    """
+    What one claims and has not committed is passed over, and not claimed again afterwards.
+    """
+    make_world(shop)
+    consumer, commit = other
+    (first,) = consumer.outbox.claim(batch=1)
+    (second,) = shop.outbox.claim(batch=1)
+    commit.close()
+    rest = shop.outbox.claim()
+
+    assert first.id < second.id < rest[0].id
+    assert faults(connect_admin) == {}

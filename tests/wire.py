@@ -24,6 +24,8 @@ class Proxy:
         self.word = b""
         self.cut: Cut = None
         self.cuts = 0
+        self.swap: tuple[bytes, bytes] = (b"", b"")
+        """What the server is told instead of what."""
         self._upstream = upstream
         self._ends: list[socket.socket] = []
         self._pumps: list[threading.Thread] = []
@@ -73,7 +75,7 @@ class Proxy:
                     if cut == "before":
                         _shut(client)
                         break
-                server.sendall(data)
+                server.sendall(data.replace(*self.swap))
         _shut(server)
 
     def _back(self, client: socket.socket, server: socket.socket, is_cut: threading.Event) -> None:

@@ -4,6 +4,8 @@
 -- and the sums of the order are those that count. Once
 -- money was paid back for an order that is still to be paid, nothing more is
 -- authorized or captured for it: its captures would add up to a total nobody holds.
+-- An order past placed has nothing left to capture: it is paid when all that can be
+-- authorized is captured, and cancelled when all that was authorized is paid back.
 
 -- name: authorize_payment(order_id, provider, provider_ref, amount, idempotency_key, actor)^
 -- Write down that an amount was authorized; nothing is written when the key was used, the order is past paying, money was
@@ -155,8 +157,8 @@ LEFT JOIN answer AS a
 
 -- name: move_payment(order_id, payment_no, kind, amount, idempotency_key, actor)^
 -- Capture, void or refund, all that is due unless an amount is given; an order whose last penny is captured is paid. Nothing is
--- written when the key was used, there is no such payment, it is more than is due, the order is past capturing,
--- or money was paid back for it.
+-- written when the key was used, there is no such payment, it is more than is due (nothing, of an order past placed), or money
+-- was paid back and it is a capture.
 -- row: PaymentVerdict
 -- rows: at most one (of the order: what an earlier call wrote, or what this one writes)
 -- null: amount, actor
@@ -215,7 +217,7 @@ granted AS (
     WHERE
         coalesce(:amount::numeric, a.due) <= a.due
         AND a.due > 0
-        AND (:kind::text <> 'capture' OR (o.status = 'placed' AND NOT o.is_paid_back))
+        AND (:kind::text <> 'capture' OR NOT o.is_paid_back)
         AND NOT EXISTS (SELECT FROM earlier)
 ),
 

@@ -27,7 +27,8 @@ CREATE TABLE store.stock_movements (
             ELSE quantity <> 0
         END
     ),
-    CONSTRAINT stock_movements_texts_bounded CHECK (length(reason) BETWEEN 1 AND 500 AND length(actor) BETWEEN 1 AND 100)
+    CONSTRAINT stock_movements_texts_bounded CHECK (length(reason) BETWEEN 1 AND 500 AND length(actor) BETWEEN 1 AND 100),
+    CONSTRAINT stock_movements_texts_printable CHECK (store.is_printable(reason) AND store.is_printable(actor))
 );
 
 CREATE INDEX stock_movements_order_id_idx ON store.stock_movements (order_id) WHERE order_id IS NOT NULL;

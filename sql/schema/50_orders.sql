@@ -64,6 +64,7 @@ CREATE TABLE store.orders (
         octet_length(ship_to::text) <= 16384 AND octet_length(bill_to::text) <= 16384
     ),
     CONSTRAINT orders_addresses_are_objects CHECK (jsonb_typeof(ship_to) = 'object' AND jsonb_typeof(bill_to) = 'object'),
+    CONSTRAINT orders_addresses_printable CHECK (store.is_printable(ship_to) AND store.is_printable(bill_to)),
     CONSTRAINT orders_amounts_fit_currency CHECK (
         store.fits_currency(subtotal, currency)
         AND store.fits_currency(discount, currency)
@@ -81,6 +82,7 @@ CREATE TABLE store.orders (
         AND length(source) BETWEEN 1 AND 64
         AND length(external_ref) BETWEEN 1 AND 255
     ),
+    CONSTRAINT orders_source_printable CHECK (store.is_printable(source) AND store.is_printable(external_ref)),
     CONSTRAINT orders_status_known CHECK (status IN ('placed', 'paid', 'shipped', 'delivered', 'cancelled', 'refunded')),
     CONSTRAINT orders_timestamps_bounded CHECK (
         placed_at >= '2000-01-01 00:00:00+00' AND placed_at < '2200-01-01 00:00:00+00'
@@ -120,7 +122,8 @@ CREATE TABLE store.order_items (
     CONSTRAINT order_items_pkey PRIMARY KEY (order_id, line_no),
     CONSTRAINT order_items_discount_within_price CHECK (discount <= quantity * unit_price),
     CONSTRAINT order_items_line_no_positive CHECK (line_no >= 1),
-    CONSTRAINT order_items_quantity_positive CHECK (quantity BETWEEN 1 AND 1000000000)
+    CONSTRAINT order_items_quantity_positive CHECK (quantity BETWEEN 1 AND 1000000000),
+    CONSTRAINT order_items_texts_printable CHECK (store.is_printable(sku) AND store.is_printable(name))
 );
 
 CREATE INDEX order_items_product_id_idx ON store.order_items (product_id);
@@ -141,6 +144,7 @@ CREATE TABLE store.order_events (
     CONSTRAINT order_events_first_is_placed CHECK ((seq = 1) = (from_status IS NULL) AND (seq > 1 OR to_status = 'placed')),
     CONSTRAINT order_events_seq_positive CHECK (seq >= 1),
     CONSTRAINT order_events_texts_bounded CHECK (length(reason) BETWEEN 1 AND 500 AND length(actor) BETWEEN 1 AND 100),
+    CONSTRAINT order_events_texts_printable CHECK (store.is_printable(reason) AND store.is_printable(actor)),
     CONSTRAINT order_events_transition_fkey FOREIGN KEY (from_status, to_status)
         REFERENCES store.order_transitions (from_status, to_status)
 );

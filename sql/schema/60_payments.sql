@@ -24,6 +24,7 @@ CREATE TABLE store.payments (
     CONSTRAINT payments_currency_is_code CHECK (currency ~ '^[A-Z]{3}$'),
     CONSTRAINT payments_payment_no_positive CHECK (payment_no >= 1),
     CONSTRAINT payments_provider_length CHECK (length(provider) BETWEEN 1 AND 64 AND length(provider_ref) BETWEEN 1 AND 255),
+    CONSTRAINT payments_provider_printable CHECK (store.is_printable(provider) AND store.is_printable(provider_ref)),
     CONSTRAINT payments_refunded_within_captured CHECK (refunded <= captured),
     CONSTRAINT payments_timestamps_bounded CHECK (
         created_at >= '2000-01-01 00:00:00+00' AND created_at < '2200-01-01 00:00:00+00'
@@ -51,9 +52,11 @@ CREATE TABLE store.payment_events (
     at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT payment_events_pkey PRIMARY KEY (order_id, seq),
     CONSTRAINT payment_events_actor_length CHECK (length(actor) BETWEEN 1 AND 100),
+    CONSTRAINT payment_events_actor_printable CHECK (store.is_printable(actor)),
     CONSTRAINT payment_events_amount_positive CHECK (amount > 0),
     CONSTRAINT payment_events_at_bounded CHECK (at >= '2000-01-01 00:00:00+00' AND at < '2200-01-01 00:00:00+00'),
     CONSTRAINT payment_events_idempotency_key_length CHECK (length(idempotency_key) BETWEEN 1 AND 255),
+    CONSTRAINT payment_events_idempotency_key_printable CHECK (store.is_printable(idempotency_key)),
     CONSTRAINT payment_events_kind_known CHECK (kind IN ('authorize', 'capture', 'void', 'refund')),
     CONSTRAINT payment_events_payment_fkey FOREIGN KEY (order_id, payment_no)
         REFERENCES store.payments (order_id, payment_no),

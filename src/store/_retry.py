@@ -13,7 +13,7 @@ MAX_TRIES = 5
 
 Verdict = Literal["again", "unknown", "never"]
 
-_ROLLED_BACK = {"40001", "40P01", "55P03", "57014", "25P03", "25P04", "57P01", "57P02", "57P03", "57P05"}
+_AGAIN = {"40001", "40P01", "55P03", "57014", "25P03", "25P04", "57P01", "57P02", "57P03", "57P05"}
 _STANDBY = {"25006"}
 
 
@@ -26,7 +26,7 @@ def verdict(error: StoreError) -> Verdict:
     state = error.sqlstate
     if state is None:
         return "again" if isinstance(error, Unavailable) else "never"
-    if state in _ROLLED_BACK or state.startswith("08"):
+    if state in _AGAIN or state.startswith("08"):
         return "again"
     return "again" if state in _STANDBY and isinstance(error, ReadOnly) else "never"
 

@@ -4,10 +4,15 @@ What the sessions of one open store share: its settings, its watchdog, and whose
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
+import psycopg
+
+from store import _failures
 from store._watchdog import Watchdog
 from store.settings import Settings
 
@@ -48,3 +53,12 @@ class Runtime:
         """
         timeout = self.settings.statement_timeout_ms / 1000
         return timeout + 1 if timeout else 0
+
+    @contextmanager
+    def watching(self, connection: psycopg.BaseConnection[Any], name: str, *, is_patient: bool = False) -> Generator[None]:
+        """
+        A block in which a statement runs: the driver's errors become the store's and name it, and silence ends with patience.
+        """
+        patience = 0 if is_patient else self.patience
+        with _failures.translated(name), self.watchdog.watching(_failures.descriptor(connection), patience):
+            yield

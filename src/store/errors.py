@@ -471,9 +471,13 @@ _TAKEN: dict[str, type[Conflict]] = {
     "users_username_key": DuplicateUsername,
 }
 
+_PRINTABLE = "free of control characters and of characters that cannot be seen"
+
 _RULES: dict[str, tuple[str, str]] = {
     "addresses_country_is_code": ("country", "two capital letters (ISO 3166-1)"),
     "addresses_lengths": ("address", "1 to 255 characters a line, 32 for postal code and phone"),
+    "addresses_texts_not_blank": ("address", "more than blanks in every line that is given"),
+    "addresses_texts_printable": ("address", _PRINTABLE),
     "addresses_timestamps_bounded": ("timestamp", "between the years 2000 and 2200"),
     "amount_in_range": ("amount", "0 or more, below 1000000000000, at most 4 decimals"),
     "cart_items_added_at_bounded": ("added_at", "between the years 2000 and 2200"),
@@ -484,25 +488,31 @@ _RULES: dict[str, tuple[str, str]] = {
     "imported_cancellations_cancelled_at_bounded": ("timestamp", "between the years 2000 and 2200"),
     "imported_cancellations_quantity_positive": ("quantity", "1 to 1000000000"),
     "imported_cancellations_texts_bounded": ("external_ref", "1 to 255 characters, its source 1 to 64"),
+    "imported_cancellations_texts_printable": ("external_ref", f"{_PRINTABLE}, its source too"),
     "imported_orders_texts_bounded": ("customer", "1 to 64 characters, its source the same"),
+    "imported_orders_texts_printable": ("customer", f"{_PRINTABLE}, its source too"),
     "inventory_on_hand_bounded": ("on_hand", "at most 1000000000"),
     "order_events_at_bounded": ("timestamp", "between the years 2000 and 2200"),
     "order_events_first_is_placed": ("from_status", "empty in the first event of an order and nowhere else"),
     "order_events_seq_positive": ("seq", "1 or more"),
     "order_events_texts_bounded": ("reason", "1 to 500 characters, an actor 1 to 100"),
+    "order_events_texts_printable": ("reason", f"{_PRINTABLE}, an actor too"),
     "order_events_transition_fkey": ("to_status", "a step of store.order_transitions"),
     "order_imports_placed_at_bounded": ("timestamp", "between the years 2000 and 2200"),
     "order_items_discount_within_price": ("discount", "at most the price of the line"),
     "order_items_line_no_positive": ("line_no", "1 or more"),
     "order_items_quantity_positive": ("quantity", "1 to 1000000000"),
+    "order_items_texts_printable": ("name", f"{_PRINTABLE}, the sku too"),
     "orders_addresses_are_bounded": ("ship_to", "an address of at most 16384 bytes"),
     "orders_addresses_are_objects": ("ship_to", "an address"),
+    "orders_addresses_printable": ("ship_to", f"{_PRINTABLE}, bill_to too"),
     "orders_amounts_fit_currency": ("amount", "no fraction of the smallest unit of the currency"),
     "orders_currency_is_code": ("currency", "three capital letters (ISO 4217)"),
     "orders_email_canonical": ("email", "lower-case ASCII with one @ and a domain, 3 to 254 characters"),
     "orders_have_a_contact": ("email", "given where the order has neither a user nor an external reference"),
     "orders_id_positive": ("order_id", "1 or more"),
     "orders_source_names_ref": ("external_ref", "given with its source, 1 to 255 characters"),
+    "orders_source_printable": ("external_ref", f"{_PRINTABLE}, its source too"),
     "orders_status_known": ("status", "placed, paid, shipped, delivered, cancelled or refunded"),
     "orders_timestamps_bounded": ("timestamp", "between the years 2000 and 2200"),
     "orders_total_adds_up": ("total", "subtotal, less discount, plus shipping and tax"),
@@ -511,19 +521,24 @@ _RULES: dict[str, tuple[str, str]] = {
     "outbox_timestamps_bounded": ("timestamp", "between the years 2000 and 2200"),
     "outbox_topic_length": ("topic", "1 to 100 characters"),
     "payment_events_actor_length": ("actor", "1 to 100 characters"),
+    "payment_events_actor_printable": ("actor", _PRINTABLE),
     "payment_events_amount_positive": ("amount", "more than 0"),
     "payment_events_at_bounded": ("timestamp", "between the years 2000 and 2200"),
     "payment_events_idempotency_key_length": ("idempotency_key", "1 to 255 characters"),
+    "payment_events_idempotency_key_printable": ("idempotency_key", _PRINTABLE),
     "payment_events_kind_known": ("kind", "authorize, capture, void or refund"),
     "payment_events_seq_positive": ("seq", "1 or more"),
     "payments_amounts_fit_currency": ("amount", "no fraction of the smallest unit of the currency"),
     "payments_currency_is_code": ("currency", "three capital letters (ISO 4217)"),
     "payments_payment_no_positive": ("payment_no", "1 or more"),
     "payments_provider_length": ("provider", "1 to 64 characters, its reference 1 to 255"),
+    "payments_provider_printable": ("provider", f"{_PRINTABLE}, its reference too"),
     "payments_timestamps_bounded": ("timestamp", "between the years 2000 and 2200"),
     "products_currency_is_code": ("currency", "three capital letters (ISO 4217)"),
     "products_description_length": ("description", "1 to 10000 characters, or none"),
+    "products_description_printable": ("description", f"{_PRINTABLE}, but tabs and line breaks"),
     "products_name_length": ("name", "1 to 255 characters, not only blanks"),
+    "products_name_printable": ("name", _PRINTABLE),
     "products_sku_characters": ("sku", "printable ASCII, no blank at either end"),
     "products_sku_length": ("sku", "1 to 64 characters"),
     "products_timestamps_bounded": ("timestamp", "between the years 2000 and 2200"),
@@ -538,6 +553,7 @@ _RULES: dict[str, tuple[str, str]] = {
         "positive for received and returned, negative for sold and damaged, never 0",
     ),
     "stock_movements_texts_bounded": ("reason", "1 to 500 characters, an actor 1 to 100"),
+    "stock_movements_texts_printable": ("reason", f"{_PRINTABLE}, an actor too"),
     "users_email_canonical": ("email", "lower-case ASCII with one @ and a domain"),
     "users_email_length": ("email", "3 to 254 characters"),
     "users_password_hash_is_hash": (
@@ -605,6 +621,10 @@ def from_postgres(
         return InvalidInput(f"{field}: must be {rule} ({constraint})", field=field, sqlstate=sqlstate, constraint=constraint)
     if constraint in _MISSING:
         return NotFound(f"there is no such {_MISSING[constraint]}", sqlstate=sqlstate, constraint=constraint)
+    if sqlstate == "23505" and constraint is not None and constraint.endswith("_pkey"):
+        # Keys are made or counted on, never a caller's: it lost a race that a lock should have settled.
+        message = f"somebody else was first: read again, decide again ({constraint})"
+        return Conflict(message, sqlstate=sqlstate, constraint=constraint)
     if sqlstate is None:
         return Unavailable()
     kind = _STATES.get(sqlstate) or _CLASSES.get(sqlstate[:2]) or DatabaseError

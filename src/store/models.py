@@ -65,6 +65,13 @@ MAX_STOCK = 1_000_000_000
 MAX_PAGE = 200
 MAX_MANY = 10_000
 
+HIDDEN = r"\x00-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2060\u2066-\u2069\ufeff"
+"""
+What a terminal obeys or hides, as a class of a regular expression: the characters that store.is_printable() refuses.
+"""
+_HIDDEN = re.compile(f"[{HIDDEN}]")
+_HIDDEN_IN_LINES = re.compile(rf"(?![\t\n]|\r\n)[{HIDDEN}]")
+
 
 # --- kinds of values -------------------------------------------------------------------------------------------------
 
@@ -76,6 +83,29 @@ def _storable(text: str) -> str:
     if any("\ud800" <= character <= "\udfff" for character in text):
         msg = "must not hold a lone surrogate"
         raise ValueError(msg)
+    return text
+
+
+def hidden_fault(text: str, *, has_lines: bool = False) -> str:
+    """
+    Return which character of a text must not be printed; nothing when there is none. Lines keep tabs and line breaks.
+    """
+    found = (_HIDDEN_IN_LINES if has_lines else _HIDDEN).search(text)
+    if found is None:
+        return ""
+    what = "a control character" if unicodedata.category(found[0]) == "Cc" else "which cannot be seen"
+    return f"holds U+{ord(found[0]):04X}, {what}"
+
+
+def _printable(text: str) -> str:
+    if fault := hidden_fault(_storable(text)):
+        raise ValueError(fault)
+    return text
+
+
+def _printable_lines(text: str) -> str:
+    if fault := hidden_fault(_storable(text), has_lines=True):
+        raise ValueError(fault)
     return text
 
 
@@ -164,8 +194,8 @@ Username = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-
 Email = Annotated[str, Field(strict=True, max_length=1000), AfterValidator(_storable), AfterValidator(canonical_email)]
 PasswordHash = Annotated[SecretStr, AfterValidator(_is_hash)]
 Sku = Annotated[str, Field(strict=True, max_length=64, pattern=r"^[!-~]([ -~]*[!-~])?$")]
-Name = Annotated[str, Field(strict=True, min_length=1, max_length=255), AfterValidator(_storable), AfterValidator(_not_blank)]
-Description = Annotated[str, Field(strict=True, min_length=1, max_length=10_000), AfterValidator(_storable)]
+Name = Annotated[str, Field(strict=True, min_length=1, max_length=255), AfterValidator(_printable), AfterValidator(_not_blank)]
+Description = Annotated[str, Field(strict=True, min_length=1, max_length=10_000), AfterValidator(_printable_lines)]
 Currency = Annotated[str, Field(strict=True, pattern=r"^[A-Z]{3}$")]
 Instant = Annotated[AwareDatetime, Field(ge=MIN_INSTANT, lt=MAX_INSTANT)]
 PublicId = UUID
@@ -173,14 +203,14 @@ SearchText = Annotated[str, Field(strict=True, max_length=1000), AfterValidator(
 
 HoldSeconds = Annotated[int, Field(strict=True, ge=1, le=30 * 86_400)]
 Held = Annotated[int, Field(strict=True, ge=1, le=MAX_STOCK)]
-Actor = Annotated[str, Field(strict=True, min_length=1, max_length=100), AfterValidator(_storable)]
-Reason = Annotated[str, Field(strict=True, min_length=1, max_length=500), AfterValidator(_storable)]
+Actor = Annotated[str, Field(strict=True, min_length=1, max_length=100), AfterValidator(_printable)]
+Reason = Annotated[str, Field(strict=True, min_length=1, max_length=500), AfterValidator(_printable)]
 
 Paid = Annotated[Money, Field(gt=0)]
-Line = Annotated[str, Field(strict=True, min_length=1, max_length=255), AfterValidator(_storable), AfterValidator(_not_blank)]
-Short = Annotated[str, Field(strict=True, min_length=1, max_length=32), AfterValidator(_storable)]
-Word = Annotated[str, Field(strict=True, min_length=1, max_length=64), AfterValidator(_storable)]
-Reference = Annotated[str, Field(strict=True, min_length=1, max_length=255), AfterValidator(_storable)]
+Line = Annotated[str, Field(strict=True, min_length=1, max_length=255), AfterValidator(_printable), AfterValidator(_not_blank)]
+Short = Annotated[str, Field(strict=True, min_length=1, max_length=32), AfterValidator(_printable), AfterValidator(_not_blank)]
+Word = Annotated[str, Field(strict=True, min_length=1, max_length=64), AfterValidator(_printable)]
+Reference = Annotated[str, Field(strict=True, min_length=1, max_length=255), AfterValidator(_printable)]
 IdempotencyKey = Annotated[Reference, AfterValidator(_is_callers)]
 Batch = Annotated[int, Field(strict=True, ge=1, le=1000)]
 Version = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]

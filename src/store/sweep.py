@@ -28,11 +28,12 @@ def sweep(store: Store) -> Swept:
     """
     Sweep in small statements that commit by themselves, until nothing is due. Safe beside live traffic, and twice at once.
     """
-    return Swept(
-        holds=_until_done(lambda: int(store.value(queries.sweep.sweep_holds, batch=_BATCH)), least=1),
-        carts=_until_done(lambda: store.affected(queries.sweep.sweep_carts, batch=_BATCH)),
-        events=_until_done(lambda: store.affected(queries.sweep.sweep_outbox, batch=_BATCH)),
-    )
+    with store.session() as session:
+        return Swept(
+            holds=_until_done(lambda: int(session.value(queries.sweep.sweep_holds, batch=_BATCH)), least=1),
+            carts=_until_done(lambda: session.affected(queries.sweep.sweep_carts, batch=_BATCH)),
+            events=_until_done(lambda: session.affected(queries.sweep.sweep_outbox, batch=_BATCH)),
+        )
 
 
 def _until_done(step: Callable[[], int], least: int = _BATCH) -> int:

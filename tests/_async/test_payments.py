@@ -116,6 +116,51 @@ async def test_never_more_than_there_is(shop: AsyncStore, connect_admin: Connect
     assert faults(connect_admin) == {}
 
 
+async def test_one_of_two_payments_moves_alone(shop: AsyncStore, connect_admin: Connection) -> None:
+    order = await order_of(shop)
+    for n in (1, 2):
+        await shop.payments.authorize(
+            order.id, provider="test", provider_ref=f"r{n}", amount=Decimal(5), idempotency_key=f"a{n}"
+        )
+    captured = await shop.payments.capture(order.id, payment_no=2, idempotency_key="c2")
+    half = await shop.orders.get(order.id)
+    await shop.payments.capture(order.id, payment_no=1, idempotency_key="c1")
+    await shop.payments.refund(order.id, payment_no=1, idempotency_key="r1", amount=Decimal(2))
+    paid = await shop.orders.get(order.id)
+
+    assert (captured.seq, captured.payment_no, captured.captured) == (3, 2, Decimal(5))
+    assert (half.status, [p.captured for p in half.payments]) == ("placed", [Decimal(0), Decimal(5)])
+    assert (paid.status, [p.refunded for p in paid.payments]) == ("paid", [Decimal(2), Decimal(0)])
+    assert faults(connect_admin) == {}
+
+
+async def test_a_paid_order_takes_no_more_money(shop: AsyncStore, connect_admin: Connection) -> None:
+    """
+    Whether it was paid at once, sent, refunded or cancelled: nothing that was authorized is left to capture.
+    """
+    order, other = await order_of(shop), await order_of(shop, sku="B")
+    for one, ref in ((order, "r1"), (other, "r2")):
+        await shop.payments.authorize(one.id, provider="test", provider_ref=ref, amount=TEN, idempotency_key="a")
+    await shop.payments.void(other.id, payment_no=1, idempotency_key="v")
+    await shop.orders.cancel(other.id)
+    await shop.payments.capture(order.id, payment_no=1, idempotency_key="c")
+
+    async def refused(order_id: int, status: str) -> None:
+        before = digest(connect_admin)
+        with pytest.raises(IllegalTransition, match=f"is {status}: nothing more can be paid") as caught:
+            await shop.payments.capture(order_id, payment_no=1, idempotency_key=f"c {status}")
+        assert (caught.value.from_status, caught.value.legal) == (status, ())
+        assert digest(connect_admin) == before
+
+    await refused(other.id, "cancelled")
+    await refused(order.id, "paid")
+    await shop.orders.transition(order.id, to_status="shipped")
+    await refused(order.id, "shipped")
+    await shop.orders.refund(order.id)
+    await refused(order.id, "refunded")
+    assert faults(connect_admin) == {}
+
+
 async def test_what_cannot_be_paid(shop: AsyncStore, connect_admin: Connection) -> None:
     order, other = await order_of(shop), await order_of(shop, sku="B")
     given = {"provider": "test", "provider_ref": "r1", "amount": TEN, "idempotency_key": "a"}

@@ -9,6 +9,7 @@ import types
 from pathlib import Path
 from textwrap import dedent
 
+import psycopg
 import pytest
 from pydantic import BaseModel, ConfigDict
 
@@ -24,8 +25,11 @@ from store.errors import (
     StatementTimeout,
     StoreError,
     TooManyRows,
+    TransactionAborted,
+    Unavailable,
     WrongParameters,
 )
+from tests.databases import Connection
 from tests.samples import product, settings, user
 
 REPORTS = """
@@ -131,6 +135,44 @@ async def test_an_answer_behind_which_commit_was_sent_is_no_refusal(
     assert isinstance(caught.value.__cause__, (TooManyRows, RowMismatch))
     assert "secret-canary" not in str(caught.value.__cause__)
     assert len(await shop.users.list()) == 1
+
+
+async def test_a_last_statement_is_refused_like_every_other(
+    shop: AsyncStore, connect_admin: Connection, tmp_path: Path
+) -> None:
+    """
+    On a connection that is known to be lost nothing was sent, COMMIT neither; and behind a last statement there is no other.
+    """
+    (tmp_path / "reports.sql").write_text("-- name: one()^\n-- Return a row.\nSELECT 1::bigint AS number;\n")
+    function = load(tmp_path, colour="async").reports.one
+    with pytest.raises(Unavailable):
+        async with shop.transaction() as tx:
+            connect_admin.execute("SELECT pg_terminate_backend(%s, 5000)", (tx.connection.info.backend_pid,))
+            with pytest.raises(psycopg.OperationalError):
+                await tx.connection.execute("SELECT 1")
+            await tx.last(Number, function)
+    with pytest.raises(TransactionAborted, match="committed by its last statement"):
+        async with shop.transaction() as tx:
+            assert await tx.last(Number, function) == Number(number=1)
+            await tx.last(Number, function)
+
+
+async def test_a_last_statement_of_an_inner_block_commits_nothing(shop: AsyncStore, tmp_path: Path) -> None:
+    """
+    COMMIT rides along in an outermost block alone: elsewhere what was written waits for the block around it.
+    """
+    (tmp_path / "reports.sql").write_text("-- name: one()^\n-- Return a row.\nSELECT 1::bigint AS number;\n")
+    function = load(tmp_path, colour="async").reports.one
+    with pytest.raises(ZeroDivisionError):
+        async with shop.transaction() as tx:
+            async with tx.transaction():
+                await tx.users.create(user("ada"))
+                assert await tx.last(Number, function) == Number(number=1)
+            raise ZeroDivisionError
+    async with shop.session() as session:
+        assert await session.last(Number, function) == Number(number=1)
+
+    assert len(await shop.users.list()) == 0
 
 
 async def test_rows_are_named_tuples_otherwise(shop: AsyncStore, queries: AsyncQueries) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from store import AsyncStore, Product
+from store import AsyncStore, Product, ProductUpdate
 from store.errors import (
     CartClosed,
     CartEmpty,
@@ -242,6 +242,32 @@ async def test_one_reference_for_two_payments(shop: AsyncStore, connect_admin: C
         "reference belongs to a payment already",
         lambda: shop.payments.authorize(one, **given, idempotency_key="b"),  # type: ignore[arg-type]
         lambda: shop.payments.authorize(other, **given, idempotency_key="a"),  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize("bad", ["secret\x1b[2J", "secret\u200b", "secret\u202e", "secret\r"])
+async def test_what_must_not_be_printed(shop: AsyncStore, connect_admin: Connection, bad: str) -> None:
+    """
+    Named by field and code point, never quoted.
+    """
+    lamp = await shop.catalog.create(product())
+    cart = await cart_of(shop, (lamp, 1))
+    order = (await shop.orders.place(await cart_of(shop, (lamp, 1)), email=EMAIL)).id
+    home = {"name": "Ada", "line1": bad, "city": "London", "country": "GB"}
+    given = {"amount": Decimal("2.50"), "idempotency_key": "k"}
+    await refused(
+        connect_admin,
+        InvalidInput,
+        f"^(actor|description|idempotency_key|line1|name|provider|provider_ref|reason): holds U\\+{ord(bad[6]):04X}, [a-z ]+$",
+        lambda: shop.catalog.create(product("B-1").model_copy(update={"name": bad})),
+        lambda: shop.catalog.update(lamp.id, ProductUpdate.model_construct({"description"}, description=bad)),
+        lambda: shop.inventory.adjust(lamp.id, delta=1, reason=bad),
+        lambda: shop.inventory.receive(lamp.id, quantity=1, actor=bad),
+        lambda: shop.orders.place(cart, email=EMAIL, ship_to=home),  # type: ignore[arg-type]
+        lambda: shop.orders.cancel(order, reason=bad),
+        lambda: shop.payments.authorize(order, **given, provider=bad, provider_ref="r"),  # type: ignore[arg-type]
+        lambda: shop.payments.authorize(order, **given, provider="t", provider_ref=bad),  # type: ignore[arg-type]
+        lambda: shop.payments.capture(order, payment_no=1, idempotency_key=bad),
     )
 
 

@@ -20,6 +20,7 @@ from store.errors import (
     StoreError,
     TransactionAborted,
     Unavailable,
+    WrongParameters,
 )
 from tests.databases import Connection
 from tests.samples import product, settings, user
@@ -287,6 +288,37 @@ async def test_a_patient_transaction_has_no_timeouts(shop: AsyncStore) -> None:
         assert await ask(tx, "SELECT coalesce(current_setting('transaction_timeout', true), '0')") == "0"
     async with shop.session() as session:
         assert await ask(session, "SHOW statement_timeout") == "5s"
+
+
+async def test_patience_is_for_the_outermost_block(shop: AsyncStore, connect_admin: Connection) -> None:
+    """
+    Inside a unit that has its timeouts it is refused, not passed over; inside a patient one it holds anyway.
+    """
+    async with shop.transaction() as tx:
+        await tx.users.create(user("ada"))
+        with pytest.raises(WrongParameters, match="outermost"):
+            async with tx.transaction(is_patient=True):
+                raise AssertionError("begun")
+        await tx.users.create(user("bob"))
+    async with shop.transaction(is_patient=True) as tx, tx.transaction(is_patient=True):
+        assert await ask(tx, "SHOW statement_timeout") == "0"
+
+    assert usernames(connect_admin) == ["ada", "bob"]
+
+
+async def test_a_commit_that_nobody_would_wait_for_is_not_sent(shop: AsyncStore) -> None:
+    """
+    A pipeline belongs inside the block: its COMMIT would take effect after the block was told otherwise.
+    """
+    async with shop.session() as session:
+        async with session.connection.pipeline():
+            with pytest.raises(StoreError, match="pipeline"):
+                async with session.transaction() as tx:
+                    await tx.connection.execute("SET work_mem = '1MB'")
+        assert await ask(session, "SELECT current_setting('work_mem')") != "1MB"
+        async with session.transaction() as tx, tx.connection.pipeline():
+            await tx.connection.execute("SET work_mem = '2MB'")
+        assert await ask(session, "SHOW work_mem") == "2MB"
 
 
 async def test_a_locked_row_is_waited_for_and_no_longer(dsn: str, connect_admin: Connection) -> None:

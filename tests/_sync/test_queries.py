@@ -10,6 +10,7 @@ import types
 from pathlib import Path
 from textwrap import dedent
 
+import psycopg
 import pytest
 from pydantic import BaseModel, ConfigDict
 
@@ -25,8 +26,11 @@ from store.errors import (
     StatementTimeout,
     StoreError,
     TooManyRows,
+    TransactionAborted,
+    Unavailable,
     WrongParameters,
 )
+from tests.databases import Connection
 from tests.samples import product, settings, user
 
 REPORTS = """
@@ -130,6 +134,42 @@ def test_an_answer_behind_which_commit_was_sent_is_no_refusal(shop: Store, tmp_p
     assert isinstance(caught.value.__cause__, (TooManyRows, RowMismatch))
     assert "secret-canary" not in str(caught.value.__cause__)
     assert len(shop.users.list()) == 1
+
+
+def test_a_last_statement_is_refused_like_every_other(shop: Store, connect_admin: Connection, tmp_path: Path) -> None:
+    """
+    On a connection that is known to be lost nothing was sent, COMMIT neither; and behind a last statement there is no other.
+    """
+    (tmp_path / "reports.sql").write_text("-- name: one()^\n-- Return a row.\nSELECT 1::bigint AS number;\n")
+    function = load(tmp_path, colour="sync").reports.one
+    with pytest.raises(Unavailable):
+        with shop.transaction() as tx:
+            connect_admin.execute("SELECT pg_terminate_backend(%s, 5000)", (tx.connection.info.backend_pid,))
+            with pytest.raises(psycopg.OperationalError):
+                tx.connection.execute("SELECT 1")
+            tx.last(Number, function)
+    with pytest.raises(TransactionAborted, match="committed by its last statement"):
+        with shop.transaction() as tx:
+            assert tx.last(Number, function) == Number(number=1)
+            tx.last(Number, function)
+
+
+def test_a_last_statement_of_an_inner_block_commits_nothing(shop: Store, tmp_path: Path) -> None:
+    """
+    COMMIT rides along in an outermost block alone: elsewhere what was written waits for the block around it.
+    """
+    (tmp_path / "reports.sql").write_text("-- name: one()^\n-- Return a row.\nSELECT 1::bigint AS number;\n")
+    function = load(tmp_path, colour="sync").reports.one
+    with pytest.raises(ZeroDivisionError):
+        with shop.transaction() as tx:
+            with tx.transaction():
+                tx.users.create(user("ada"))
+                assert tx.last(Number, function) == Number(number=1)
+            raise ZeroDivisionError
+    with shop.session() as session:
+        assert session.last(Number, function) == Number(number=1)
+
+    assert len(shop.users.list()) == 0
 
 
 def test_rows_are_named_tuples_otherwise(shop: Store, queries: Queries) -> None:

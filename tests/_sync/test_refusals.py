@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from store import Product, Store
+from store import Product, ProductUpdate, Store
 from store.errors import (
     CartClosed,
     CartEmpty,
@@ -243,6 +243,32 @@ def test_one_reference_for_two_payments(shop: Store, connect_admin: Connection) 
         "reference belongs to a payment already",
         lambda: shop.payments.authorize(one, **given, idempotency_key="b"),  # type: ignore[arg-type]
         lambda: shop.payments.authorize(other, **given, idempotency_key="a"),  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize("bad", ["secret\x1b[2J", "secret\u200b", "secret\u202e", "secret\r"])
+def test_what_must_not_be_printed(shop: Store, connect_admin: Connection, bad: str) -> None:
+    """
+    Named by field and code point, never quoted.
+    """
+    lamp = shop.catalog.create(product())
+    cart = cart_of(shop, (lamp, 1))
+    order = (shop.orders.place(cart_of(shop, (lamp, 1)), email=EMAIL)).id
+    home = {"name": "Ada", "line1": bad, "city": "London", "country": "GB"}
+    given = {"amount": Decimal("2.50"), "idempotency_key": "k"}
+    refused(
+        connect_admin,
+        InvalidInput,
+        f"^(actor|description|idempotency_key|line1|name|provider|provider_ref|reason): holds U\\+{ord(bad[6]):04X}, [a-z ]+$",
+        lambda: shop.catalog.create(product("B-1").model_copy(update={"name": bad})),
+        lambda: shop.catalog.update(lamp.id, ProductUpdate.model_construct({"description"}, description=bad)),
+        lambda: shop.inventory.adjust(lamp.id, delta=1, reason=bad),
+        lambda: shop.inventory.receive(lamp.id, quantity=1, actor=bad),
+        lambda: shop.orders.place(cart, email=EMAIL, ship_to=home),  # type: ignore[arg-type]
+        lambda: shop.orders.cancel(order, reason=bad),
+        lambda: shop.payments.authorize(order, **given, provider=bad, provider_ref="r"),  # type: ignore[arg-type]
+        lambda: shop.payments.authorize(order, **given, provider="t", provider_ref=bad),  # type: ignore[arg-type]
+        lambda: shop.payments.capture(order, payment_no=1, idempotency_key=bad),
     )
 
 

@@ -21,6 +21,7 @@ from store.errors import (
     StoreError,
     TransactionAborted,
     Unavailable,
+    WrongParameters,
 )
 from tests.databases import Connection
 from tests.samples import product, settings, user
@@ -286,6 +287,37 @@ def test_a_patient_transaction_has_no_timeouts(shop: Store) -> None:
         assert ask(tx, "SELECT coalesce(current_setting('transaction_timeout', true), '0')") == "0"
     with shop.session() as session:
         assert ask(session, "SHOW statement_timeout") == "5s"
+
+
+def test_patience_is_for_the_outermost_block(shop: Store, connect_admin: Connection) -> None:
+    """
+    Inside a unit that has its timeouts it is refused, not passed over; inside a patient one it holds anyway.
+    """
+    with shop.transaction() as tx:
+        tx.users.create(user("ada"))
+        with pytest.raises(WrongParameters, match="outermost"):
+            with tx.transaction(is_patient=True):
+                raise AssertionError("begun")
+        tx.users.create(user("bob"))
+    with shop.transaction(is_patient=True) as tx, tx.transaction(is_patient=True):
+        assert ask(tx, "SHOW statement_timeout") == "0"
+
+    assert usernames(connect_admin) == ["ada", "bob"]
+
+
+def test_a_commit_that_nobody_would_wait_for_is_not_sent(shop: Store) -> None:
+    """
+    A pipeline belongs inside the block: its COMMIT would take effect after the block was told otherwise.
+    """
+    with shop.session() as session:
+        with session.connection.pipeline():
+            with pytest.raises(StoreError, match="pipeline"):
+                with session.transaction() as tx:
+                    tx.connection.execute("SET work_mem = '1MB'")
+        assert ask(session, "SELECT current_setting('work_mem')") != "1MB"
+        with session.transaction() as tx, tx.connection.pipeline():
+            tx.connection.execute("SET work_mem = '2MB'")
+        assert ask(session, "SHOW work_mem") == "2MB"
 
 
 def test_a_locked_row_is_waited_for_and_no_longer(dsn: str, connect_admin: Connection) -> None:

@@ -7,13 +7,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from store.models import HIDDEN, hidden_fault
+
 NULL = r"\N"
 """COPY's text format for null."""
 
 _SKU = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _PRICE = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,20}))?")
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
-_SPECIAL = re.compile(r"[\x00\t\n\r\\\ud800-\udfff]")
+_SPECIAL = re.compile(rf"[{HIDDEN}\\\ud800-\udfff]")
+_UNSHOWN = re.compile(rf"(?![\t\n\r])[{HIDDEN}\ud800-\udfff]")
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
@@ -62,13 +65,13 @@ def as_price(text: str) -> str:
     return f"{whole or '0'}.{decimals[:4]}" if decimals else whole or "0"
 
 
-def escaped(text: str) -> str:
+def escaped(text: str, *, has_lines: bool = False) -> str:
     """
-    Return text in COPY's text format. Raises ValueError for what PostgreSQL cannot store.
+    Return text in COPY's text format. Raises ValueError for what PostgreSQL cannot store and what must not be printed.
     """
     if _SPECIAL.search(text) is None:
         return text
-    if fault := storable_fault(text):
+    if fault := character_fault(text, has_lines=has_lines):
         raise ValueError(fault)
     return text.translate(_ESCAPES)
 
@@ -89,24 +92,25 @@ def text_fault(text: str, longest: int) -> str:
         return "is missing"
     if len(text) > longest:
         return f"must have at most {longest} characters"
-    return storable_fault(text)
+    return character_fault(text)
 
 
-def storable_fault(text: str) -> str:
+def character_fault(text: str, *, has_lines: bool = False) -> str:
     """
-    Return why PostgreSQL cannot store a text; nothing when it can.
+    Return which character a text must not hold; nothing when there is none. Lines keep tabs and line breaks.
     """
     found = _UNSTORABLE.search(text)
     if found is None:
-        return ""
+        return hidden_fault(text, has_lines=has_lines)
     return "must not hold a NUL character" if found[0] == "\x00" else "is not UTF-8"
 
 
 def printable(text: str, longest: int) -> str:
     """
-    Return text that any editor shows: bytes that are no UTF-8 in hexadecimal, and not more than so many characters.
+    Return text that any editor shows, with what cannot be seen or is no UTF-8 in hexadecimal, and not more than so many
+    characters.
     """
-    shown = _UNSTORABLE.sub(_in_hexadecimal, text[:longest])
+    shown = _UNSHOWN.sub(_in_hexadecimal, text[:longest])
     return shown if len(text) <= longest else f"{shown}… ({len(text)} characters)"
 
 
@@ -115,9 +119,10 @@ def _price_fault(text: str) -> str:
         return "is missing"
     if re.fullmatch(r"-[0-9.]+", text):
         return "must not be negative"
-    return storable_fault(text) or "must be plain digits, with a point before the decimals, like 19.99"
+    return character_fault(text) or "must be plain digits, with a point before the decimals, like 19.99"
 
 
 def _in_hexadecimal(found: re.Match[str]) -> str:
     code = ord(found[0])
-    return f"\\u{code:04x}" if 0xD800 <= code < 0xDC80 else f"\\x{code & 0xFF:02x}"  # bytes are U+DC80 to U+DCFF
+    is_byte = code < 0x80 or 0xDC80 <= code <= 0xDCFF  # so Python keeps a byte that is no UTF-8
+    return f"\\x{code & 0xFF:02x}" if is_byte else f"\\u{code:04x}"

@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
 
-from store._bulk.cells import NULL, Refused, as_name, as_price, as_sku, listed, printable, storable_fault
+from store._bulk.cells import NULL, Refused, as_name, as_price, as_sku, character_fault, listed, printable
 from store.errors import InvalidInput
 from store.models import MAX_STOCK
 
@@ -157,4 +157,4 @@ def _as_moment(text: str) -> str:
 
 
 def _fault(text: str, otherwise: str) -> str:
-    return storable_fault(text) or otherwise if text else "is missing"
+    return character_fault(text) or otherwise if text else "is missing"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from store._bulk.cells import NULL, Refused, as_name, as_price, as_sku, escaped, listed, printable, storable_fault, text_fault
+from store._bulk.cells import NULL, Refused, as_name, as_price, as_sku, character_fault, escaped, listed, printable, text_fault
 from store.errors import InvalidInput
 from store.models import MAX_STOCK
 
@@ -109,7 +109,7 @@ class ProductRules:
             return NULL
         if len(text) > 10_000:
             raise ValueError(text_fault(text, 10_000))
-        return escaped(text)
+        return escaped(text, has_lines=True)
 
     def _of_price(self, cell: str) -> str:
         price = as_price(cell.strip())
@@ -122,7 +122,7 @@ class ProductRules:
         if not text:
             return self._currency
         if not _CURRENCY.fullmatch(text):
-            raise ValueError(storable_fault(text) or "must be three capital letters (ISO 4217)")
+            raise ValueError(character_fault(text) or "must be three capital letters (ISO 4217)")
         return text
 
     def _trimmed(self, cell: str) -> str:

@@ -5,7 +5,8 @@ The domains of a shop, for back-office code: every row, whoever owns it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 from store import _arguments
 from store._runtime import Scope
@@ -26,77 +27,84 @@ if TYPE_CHECKING:
     from store._sync.runner import Runner
 
 
-class Domains:
+class Domains(ABC):
     """
     What an open store and each of its sessions offer.
     """
+
+    @property
+    @abstractmethod
+    def _runner(self) -> Runner:
+        """
+        What the statements run on.
+        """
 
     @property
     def users(self) -> Users:
         """
         People who can log in.
         """
-        return Users(cast("Runner", self))
+        return Users(self._runner)
 
     @property
     def catalog(self) -> Catalog:
         """
         Products, archived ones included.
         """
-        return Catalog(cast("Runner", self))
+        return Catalog(self._runner)
 
     @property
     def inventory(self) -> Inventories:
         """
         Stock.
         """
-        return Inventories(cast("Runner", self))
+        return Inventories(self._runner)
 
     @property
     def carts(self) -> Carts:
         """
         Everybody's carts.
         """
-        return Carts(cast("Runner", self))
+        return Carts(self._runner)
 
     @property
     def orders(self) -> Orders:
         """
         Everybody's orders.
         """
-        return Orders(cast("Runner", self))
+        return Orders(self._runner)
 
     @property
     def payments(self) -> Payments:
         """
         The money of orders.
         """
-        return Payments(cast("Runner", self))
+        return Payments(self._runner)
 
     @property
     def addresses(self) -> Addresses:
         """
         Address books.
         """
-        return Addresses(cast("Runner", self))
+        return Addresses(self._runner)
 
     @property
     def outbox(self) -> Outbox:
         """
         Events for other systems.
         """
-        return Outbox(cast("Runner", self))
+        return Outbox(self._runner)
 
     def acting_as(self, user_id: int) -> Shopper:
         """
         Return the shop as this user sees it. For request handlers: another person's id answers like one that does not exist.
         """
         checked = _arguments.checked("user_id", Id, user_id)
-        return Shopper(cast("Runner", self).scoped(Scope("user", user_id=checked)))
+        return Shopper(self._runner.scoped(Scope("user", user_id=checked)))
 
     def guest(self, public_id: UUID) -> Shopper:
         """
         Return the shop as the guest who holds this cart's public_id sees it. The id is a secret like a session cookie.
         """
         checked = _arguments.checked("public_id", PublicId, public_id)
-        return Shopper(cast("Runner", self).scoped(Scope("guest", public_id=checked)))
+        return Shopper(self._runner.scoped(Scope("guest", public_id=checked)))

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 from pydantic import BaseModel
 
 from store import _failures, _rows
@@ -27,6 +28,8 @@ from store.errors import CommitUnknown, StoreClosed, StoreError, TooManyRows, Tr
 _log = logging.getLogger("store.query")
 
 M = TypeVar("M", bound=BaseModel)
+
+_COPY_IN = re.compile(r"\bFROM\s+STDIN\b", re.IGNORECASE)
 
 
 class Unit:
@@ -72,6 +75,10 @@ class Session(Domains, Runner):
         return self._runtime
 
     @property
+    def _runner(self) -> Runner:
+        return self
+
+    @property
     def connection(self) -> psycopg.Connection[Any]:
         """
         The connection itself, for what no verb and no query of a file does. What is set on it is reset when it goes back.
@@ -93,71 +100,30 @@ class Session(Domains, Runner):
 
         Raises a StoreError for every refusal; the driver's error stays out of it where it carries values of the row.
         """
-        statement = function.statement
-        if statement.kind == "copy":
-            message = f"{statement.full_name} is a COPY: run it with session.copy()"
-            raise WrongParameters(message)
-        parameters = self._with_scope(statement, parameters)
-        connection = self._unit.lent()
-        _failures.refuse_lost(connection)
-        self._refuse_stray(connection)
-        patience = 0 if self._unit.is_patient else self._runtime.patience
-        started = time.perf_counter()
-        try:
-            with (
-                _failures.translated(statement.full_name),
-                self._runtime.watchdog.watching(_failures.descriptor(connection), patience),
-            ):
-                result = function(connection, **parameters)
-        except StoreError as error:
-            if statement.writes and not self._unit.depth and _failures.is_unknown(error, connection):
-                # Outside a transaction the statement is its own COMMIT: sent and not answered.
-                raise CommitUnknown from error
-            raise
-        if not self._unit.is_patient:
-            self._notice_slow(statement, started, result)
-        return result
+        return self._send(function, parameters)
 
     def last(self, model: type[M], function: Any, **parameters: Any) -> M | None:
         """
         Run the last statement of a transaction() block and return its row or None. In an outermost block COMMIT rides behind
-        the statement in the same round trip, so that its locks are not held across the network; nothing may follow it.
+        the statement in the same round trip, so that its locks are not held across the network; nothing may follow it. Inside
+        another block, and outside of any, it is one_or_none(): what it wrote is stored with the block around it.
 
         The statement must have written nothing where its row is a refusal. Raises CommitUnknown as the block itself does, and
         where the answer is not what the statement promises: it is stored then.
         """
         if self._unit.depth != 1:
             return self.one_or_none(model, function, **parameters)
-        statement, connection = function.statement, self._unit.lent()
-        parameters = self._with_scope(statement, parameters)
-        _failures.refuse_lost(connection)
-        self._refuse_stray(connection)
-        patience = 0 if self._unit.is_patient else self._runtime.patience
-        started = time.perf_counter()
-        try:
-            with (
-                _failures.translated(statement.full_name),
-                self._runtime.watchdog.watching(_failures.descriptor(connection), patience),
-            ):
-                names, rows, status = function.adapter.select_then(
-                    connection, statement.name, statement.text, parameters, "COMMIT"
-                )
-        except StoreError as error:
-            if connection.closed:
-                # Whatever the server said in parting: COMMIT was on its way with the statement and may have been reached.
-                raise CommitUnknown from error
-            raise
+        names, rows, status = self._send(function, parameters, "COMMIT")
         if status != "COMMIT":
             raise TransactionAborted
         self._unit.is_committed = True
-        if not self._unit.is_patient:
-            self._notice_slow(statement, started, (names, rows[0] if rows else None))
+        name = function.statement.full_name
         try:
             found = _rows.as_models(model, names, rows)
             if len(found) > 1:
-                raise TooManyRows(f"{statement.full_name} returned more than one row")
+                raise TooManyRows(f"{name} returned more than one row")
         except StoreError as error:
-            message = f"{statement.full_name} was committed, but its answer is not what it promises: read before you repeat"
+            message = f"{name} was committed, but its answer is not what it promises: read before you repeat"
             raise CommitUnknown(message) from error
         return found[0] if found else None
 
@@ -165,11 +131,14 @@ class Session(Domains, Runner):
     def transaction(self, *, is_patient: bool = False) -> Generator[Session]:
         """
         Open a unit of work at READ COMMITTED: committed when the block ends, rolled back when it raises. Inside another unit it
-        is a savepoint. With `is_patient` no statement of it times out (imports, exports).
+        is a savepoint. With `is_patient` no statement of it times out (imports, exports): for the outermost block to say.
 
-        Raises TransactionAborted when the block ends well although a statement in it failed, and CommitUnknown when the
-        connection was lost while COMMIT was under way.
+        Raises TransactionAborted when the block ends well although a statement in it failed, CommitUnknown when the connection
+        was lost while COMMIT was under way, and WrongParameters for patience inside a unit that has none.
         """
+        if is_patient and self._unit.depth and not self._unit.is_patient:
+            message = "is_patient: this unit of work has its timeouts already: give it to the outermost transaction()"
+            raise WrongParameters(message)
         block = self._savepoint() if self._unit.depth else self._unit_of_work(is_patient=is_patient)
         with block:
             yield self
@@ -177,13 +146,58 @@ class Session(Domains, Runner):
     @contextmanager
     def copy(self, function: Any) -> Generator[psycopg.Copy]:
         """
-        Run a COPY statement of a .sql file.
+        Run a COPY statement of a .sql file; the whole block is one statement, with the timeout of one.
+
+        Raises CommitUnknown where it stores rows by itself, outside transaction(), and the connection was lost with the answer.
+        """
+        statement, started = function.statement, time.perf_counter()
+        if statement.kind != "copy":
+            message = f"{statement.full_name} is no COPY: call it, or run it with session.many() and its like"
+            raise WrongParameters(message)
+        with self._sending(statement) as connection:
+            with connection.cursor() as cursor:
+                with cursor.copy(statement.text) as copy:
+                    yield copy
+                rows = cursor.rowcount
+        self._notice_slow(statement, started, rows)
+
+    def _send(self, function: Any, parameters: dict[str, Any], then: str | None = None) -> Any:
+        """
+        Run a loaded query, with a COMMIT right behind it where one is given, and return what its adapter does.
         """
         statement = function.statement
+        if statement.kind == "copy":
+            message = f"{statement.full_name} is a COPY: run it with session.copy()"
+            raise WrongParameters(message)
+        parameters = self._with_scope(statement, parameters)
+        mark, started = statement.mark, time.perf_counter()
+        with self._sending(statement, is_last=then is not None) as connection:
+            if then is None:
+                result = function(connection, **parameters)
+            else:
+                mark = ""  # what comes back is all rows
+                result = function.adapter.select_then(connection, statement.name, statement.text, parameters, then)
+        self._notice_slow(statement, started, _failures.row_count(mark, result))
+        return result
+
+    @contextmanager
+    def _sending(self, statement: Statement, *, is_last: bool = False) -> Generator[psycopg.Connection[Any]]:
+        """
+        Lend the connection for one statement, unless that would not be part of what its caller believes.
+        """
         connection = self._unit.lent()
-        with _failures.translated(statement.full_name):
-            with connection.cursor() as cursor, cursor.copy(statement.text) as copy:
-                yield copy
+        _failures.refuse_lost(connection)
+        self._refuse_stray(connection)
+        try:
+            with self._runtime.watching(connection, statement.full_name, is_patient=self._unit.is_patient):
+                yield connection
+        except StoreError as error:
+            # Whatever the server said in parting: COMMIT was on its way with the last statement and may have been reached.
+            # Outside a transaction a statement that writes is its own COMMIT: sent and not answered.
+            is_own_commit = not self._unit.depth and (statement.writes or _COPY_IN.search(statement.text))
+            if (is_last and connection.closed) or (is_own_commit and _failures.is_unknown(error, connection)):
+                raise CommitUnknown from error
+            raise
 
     @contextmanager
     def _unit_of_work(self, *, is_patient: bool) -> Generator[None]:
@@ -252,11 +266,13 @@ class Session(Domains, Runner):
     def _commit(self) -> None:
         connection = self._unit.lent()
         _failures.refuse_lost(connection)
+        if connection.pgconn.pipeline_status != PipelineStatus.OFF:
+            message = (
+                "a pipeline is open, in which nobody waits for the answer to COMMIT: keep it inside the transaction() block"
+            )
+            raise StoreError(message)
         try:
-            with (
-                _failures.translated("COMMIT"),
-                self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience),
-            ):
+            with self._runtime.watching(connection, "COMMIT"):
                 cursor = connection.execute("COMMIT", prepare=False)
         except StoreError as error:
             if _failures.is_unknown(error, connection):
@@ -281,10 +297,7 @@ class Session(Domains, Runner):
 
     def _control(self, command: str) -> None:
         connection = self._unit.lent()
-        with (
-            _failures.translated(command),
-            self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience),
-        ):
+        with self._runtime.watching(connection, command):
             connection.execute(command.encode(), prepare=False)
 
     def _with_scope(self, statement: Statement, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -294,8 +307,7 @@ class Session(Domains, Runner):
             raise WrongParameters(message)
         return parameters | {name: scope[name] for name in statement.parameters if name in scope}
 
-    def _notice_slow(self, statement: Statement, started: float, result: Any) -> None:
+    def _notice_slow(self, statement: Statement, started: float, rows: int) -> None:
         elapsed = (time.perf_counter() - started) * 1000
-        if elapsed >= self._runtime.settings.slow_query_ms:
-            rows = _failures.row_count(statement.mark, result)
+        if elapsed >= self._runtime.settings.slow_query_ms and not self._unit.is_patient:
             _log.warning("slow query %s: %.0f ms, %d rows", statement.full_name, elapsed, rows)

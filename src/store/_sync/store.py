@@ -5,89 +5,39 @@ The front door: an open pool of connections with the verbs of every domain.
 
 from __future__ import annotations
 
-import logging
-import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from threading import BoundedSemaphore
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from weakref import WeakKeyDictionary
 
 import psycopg
-from psycopg.pq import TransactionStatus
-from psycopg.rows import tuple_row
-from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
-from store import _connection, _failures, _files, _forks, _retry
-from store._acompat import current, sleep, to_thread
+from store import _connection, _files, _retry
+from store._acompat import sleep
 from store._runtime import EVERYTHING, Runtime, Scope
 from store._sync.domains import Domains
+from store._sync.pool import Pool
 from store._sync.queries import queries
 from store._sync.runner import Runner
 from store._sync.session import Session, Unit
-from store._watchdog import Watchdog
-from store.errors import (
-    DatabaseError,
-    NestedCheckout,
-    Overloaded,
-    ReadOnly,
-    SchemaMissing,
-    SchemaTooOld,
-    ServerTooOld,
-    StoreClosed,
-    StoreError,
-    Unavailable,
-)
+from store.errors import DatabaseError, SchemaMissing, SchemaTooOld, ServerTooOld, StoreError
 from store.settings import Settings
-
-_log = logging.getLogger("store.pool")
 
 T = TypeVar("T")
 
-# What DISCARD ALL does, but for the prepared statements; ALL goes back to the start-up options.
-_CLEAN = (
-    "CLOSE ALL",
-    "SET SESSION AUTHORIZATION DEFAULT",
-    "RESET ALL",
-    "UNLISTEN *",
-    "SELECT pg_advisory_unlock_all()",
-    "DISCARD TEMP",
-    "DISCARD SEQUENCES",
-)
 
-_FRESH_SECONDS = 0.5
-# The pool's back-off doubles up to this; when it gives up, the next caller makes it try at once. So this is what a caller may
-# wait for in vain after the server has come back.
-_RECONNECT_SECONDS = 0.5
-_ALERT_SECONDS = 5.0
-_DRAIN_SECONDS = 1.0
-
-
-class Store(Domains, Runner):
+class Store(Domains):
     """
     A shop's data. Every verb is one statement on a connection of the pool, or joins the caller's transaction.
 
     `with Store.open() as shop:`, or start() and close() in an application's lifespan.
     """
 
-    scope = EVERYTHING
-
     def __init__(self, settings: Settings, *, check: bool = False, read_only: bool = False) -> None:
-        self._runtime = Runtime(settings, Watchdog())
         self._check = check
-        self._read_only = read_only
-        self._where: dict[str, Any] = {}
-        self._server_version: int | None = None
-        self._pool: ConnectionPool[psycopg.Connection[Any]] | None = None
-        self._holder: ContextVar[object | None] = ContextVar("holder", default=None)
-        self._known_errors = 0
-        self._places = BoundedSemaphore(settings.pool_size + settings.max_waiting)
-        self._last_used: WeakKeyDictionary[psycopg.Connection[Any], float] = WeakKeyDictionary()
-        self._last_drain = 0.0
-        self._last_alert = 0.0
+        self._pool = Pool(settings, read_only=read_only)
+        self._everything = _Lender(self._pool, EVERYTHING)
 
     @classmethod
     def open(cls, settings: Settings | None = None, *, check: bool = False, read_only: bool = False) -> Self:
@@ -104,7 +54,7 @@ class Store(Domains, Runner):
         """
         What all sessions of the store share.
         """
-        return self._runtime
+        return self._pool.runtime
 
     def start(self) -> None:
         """
@@ -113,26 +63,13 @@ class Store(Domains, Runner):
         Raises Unavailable, PermissionDenied, ServerTooOld, SchemaMissing or SchemaTooOld, which name the way out; with `check`
         SchemaDiffers, or DatabaseError for a query that PostgreSQL refuses.
         """
-        if self._pool is not None:
-            return
-        self._runtime = Runtime(self._runtime.settings, Watchdog())
-        try:
-            self._probe()
-        except BaseException:
-            self._runtime.watchdog.close()
-            raise
-        self._pool = self._make_pool()
-        self._pool.open()
-        _forks.register(self)
+        self._pool.open(self._look_at)
 
     def close(self) -> None:
         """
         Close the pool. Safe to call again.
         """
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.close()
-        self._runtime.watchdog.close()
+        self._pool.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -148,7 +85,7 @@ class Store(Domains, Runner):
 
         Raises NestedCheckout inside another one of the same task, Overloaded when none becomes free in time.
         """
-        with self.lend(EVERYTHING) as session:
+        with self._pool.lend(EVERYTHING) as session:
             yield session
 
     @contextmanager
@@ -158,7 +95,7 @@ class Store(Domains, Runner):
 
         Raises NestedCheckout, Overloaded, TransactionAborted, CommitUnknown. With `is_patient` nothing in it times out.
         """
-        with self.lend(EVERYTHING) as session, session.transaction(is_patient=is_patient) as tx:
+        with self._everything.transaction(is_patient=is_patient) as tx:
             yield tx
 
     def run(self, work: Callable[[Session], T], *, seconds: float = 10.0, is_repeatable: bool = False) -> T:
@@ -186,180 +123,16 @@ class Store(Domains, Runner):
                     raise
             sleep(wait)
 
-    def scoped(self, scope: Scope) -> Runner:
-        """
-        Return the store as somebody sees it.
-        """
-        return _ScopedStore(self, scope)
-
-    def call(self, function: Any, parameters: dict[str, Any]) -> Any:
-        """
-        Run a loaded query on a connection of the pool.
-        """
-        with self.lend(EVERYTHING) as session:
-            return session.call(function, parameters)
-
-    @contextmanager
-    def lend(self, scope: Scope) -> Generator[Session]:
-        """
-        Lend a connection to this task, which may hold no other one.
-        """
-        pool, task = self._opened(), current()
-        # By context and by task: a thread of a pool serves many requests, and a child task is not its parent.
-        outer = self._holder.get()
-        if outer is not None and outer == task:
-            raise NestedCheckout
-        if not self._places.acquire(blocking=False):
-            raise self._no_place(pool)
-        try:
-            connection = self._take(pool)
-            unit = Unit(connection)
-            self._holder.set(task)
-            try:
-                yield Session(unit, self._runtime, scope)
-            except ReadOnly as error:
-                # A primary that has become a standby: the other connections are to the same server.
-                if error.sqlstate is not None and not self._read_only:
-                    self._replace_all()
-                raise
-            finally:
-                self._holder.set(outer)
-                unit.connection = None
-                if unit.process == os.getpid():
-                    self._give_back(pool, connection, is_handed_out=unit.is_handed_out)
-        finally:
-            self._places.release()
-
-    def forked(self) -> Any:
-        """
-        Mark the store closed in a child process and return what must not be finalised there.
-        """
-        inherited, self._pool = self._pool, None
-        return inherited
-
-    def _opened(self) -> ConnectionPool[psycopg.Connection[Any]]:
-        if self._pool is None:
-            raise StoreClosed
-        return self._pool
-
-    def _take(self, pool: ConnectionPool[psycopg.Connection[Any]]) -> psycopg.Connection[Any]:
-        cause: Exception
-        try:
-            return pool.getconn()
-        except PoolTimeout as error:
-            cause, failure = error, self._no_place(pool, Overloaded())
-        except PoolClosed as error:
-            cause, failure = error, StoreClosed()
-        raise failure from cause
-
-    def _no_place(self, pool: ConnectionPool[psycopg.Connection[Any]], otherwise: StoreError | None = None) -> StoreError:
-        if pool.get_stats().get("connections_errors", 0) > self._known_errors:
-            return Unavailable(f"no connection to PostgreSQL at {_connection.describe(self._where)} could be made in time")
-        return otherwise or Overloaded("too many callers wait for a connection already: shed load, or raise STORE_POOL_SIZE")
-
-    def _give_back(
-        self,
-        pool: ConnectionPool[psycopg.Connection[Any]],
-        connection: psycopg.Connection[Any],
-        *,
-        is_handed_out: bool,
-    ) -> None:
-        """
-        Return a connection as it came: what was set on one that its borrower had in hand does not reach the next.
-        """
-        try:
-            if is_handed_out and not connection.closed:
-                if connection.info.transaction_status != TransactionStatus.IDLE:
-                    connection.rollback()
-                connection.set_autocommit(True)
-                connection.row_factory = tuple_row
-                with self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience):
-                    for command in _CLEAN:
-                        connection.execute(command, prepare=False)
-        except psycopg.Error:
-            connection.close()
-        finally:
-            self._last_used[connection] = time.monotonic()
-            pool.putconn(connection)
-
-    def _make_pool(self) -> ConnectionPool[psycopg.Connection[Any]]:
-        settings = self._runtime.settings
-        return ConnectionPool(
-            kwargs=self._keywords,
-            open=False,
-            name=settings.application_name,
-            min_size=settings.pool_size,
-            max_size=settings.pool_size,
-            timeout=settings.pool_timeout,
-            max_waiting=0,  # counted here: the pool also counts those who have given up, and then never connects again
-            max_lifetime=settings.pool_max_lifetime,
-            max_idle=settings.pool_max_idle,
-            reconnect_timeout=_RECONNECT_SECONDS,
-            reconnect_failed=self._alert,
-            configure=self._configure,
-            check=self._refuse_stale,
-        )
-
-    def _keywords(self) -> dict[str, Any]:
-        settings = self._runtime.settings
-        return {
-            **_connection.keywords(settings, self._where, read_only=self._read_only, server_version=self._server_version),
-            "autocommit": True,
-            "prepare_threshold": None if settings.pooler == "transaction" else 0,
-        }
-
-    def _configure(self, connection: psycopg.Connection[Any]) -> None:
-        if self._pool is not None:
-            self._known_errors = self._pool.get_stats().get("connections_errors", 0)
-        connection.prepared_max = 2 * len(queries.texts) + 100
-
-    def _refuse_stale(self, connection: psycopg.Connection[Any]) -> None:
-        """
-        Ask a connection that has been idle whether it still works. When it does not, the others are as old: replace them all.
-        """
-        if time.monotonic() - self._last_used.get(connection, 0.0) < _FRESH_SECONDS:
-            return
-        try:
-            with self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience):
-                ConnectionPool.check_connection(connection)
-        except psycopg.Error:
-            self._replace_all()
-            raise
-
-    def _replace_all(self) -> None:
-        """
-        Have every connection made anew, at most once a second.
-        """
-        if self._pool is not None and time.monotonic() - self._last_drain >= _DRAIN_SECONDS:
-            self._last_drain = time.monotonic()
-            self._pool.drain()
-
-    def _alert(self, pool: ConnectionPool[psycopg.Connection[Any]]) -> None:
-        if time.monotonic() - self._last_alert >= _ALERT_SECONDS:
-            self._last_alert = time.monotonic()
-            where = _connection.describe(self._where)
-            _log.error("pool %s: no connection to PostgreSQL at %s; each caller makes it try again", pool.name, where)
-
-    def _probe(self) -> None:
-        self._where = to_thread(_connection.address, self._runtime.settings)  # may have to start an embedded server
-        connection = None
-        failure: StoreError = Unavailable()
-        try:
-            connection = psycopg.Connection.connect(**self._keywords())
-        except psycopg.Error as error:
-            failure = _failures.connect_failure(error, _connection.describe(self._where))
-        if connection is None:
-            raise failure  # not inside `except`: libpq's message may quote a part of the connection string
-        with connection:
-            self._server_version = connection.info.server_version
-            self._look_at(connection)
+    @property
+    def _runner(self) -> Runner:
+        return self._everything
 
     def _look_at(self, connection: psycopg.Connection[Any]) -> None:
         if connection.info.server_version < _connection.MIN_SERVER_VERSION:
             message = f"PostgreSQL 16 or newer is needed; this server is {connection.info.server_version // 10000}"
             raise ServerTooOld(message)
         needed = _files.latest_migration()
-        session = Session(Unit(connection), self._runtime)
+        session = Session(Unit(connection), self.runtime)
         try:
             found = str(session.value(queries.version.schema_version))
         except DatabaseError as error:
@@ -373,31 +146,31 @@ class Store(Domains, Runner):
         if self._check:
             from store._sync.held import hold_to_contracts  # reads contracts, which an application otherwise does without
 
-            with self._runtime.watchdog.watching(_failures.descriptor(connection), self._runtime.patience):
+            with self.runtime.watching(connection, "the queries"):
                 hold_to_contracts(connection, queries.texts)
 
 
-class _ScopedStore(Runner):
+class _Lender(Runner):
     """
-    An open store of which one shopper sees their part.
+    Runs each call and each unit of work on a connection of the pool, as somebody sees the shop.
     """
 
-    def __init__(self, store: Store, scope: Scope) -> None:
-        self._store = store
+    def __init__(self, pool: Pool, scope: Scope) -> None:
+        self._pool = pool
         self.scope = scope
 
     @property
     def runtime(self) -> Runtime:
-        return self._store.runtime
+        return self._pool.runtime
 
     def call(self, function: Any, parameters: dict[str, Any]) -> Any:
-        with self._store.lend(self.scope) as session:
+        with self._pool.lend(self.scope) as session:
             return session.call(function, parameters)
 
     def scoped(self, scope: Scope) -> Runner:
-        return _ScopedStore(self._store, scope)
+        return _Lender(self._pool, scope)
 
     @contextmanager
-    def transaction(self) -> Generator[Session]:
-        with self._store.lend(self.scope) as session, session.transaction() as tx:
+    def transaction(self, *, is_patient: bool = False) -> Generator[Session]:
+        with self._pool.lend(self.scope) as session, session.transaction(is_patient=is_patient) as tx:
             yield tx
