@@ -267,3 +267,32 @@ def test_of_several_texts_the_weakest_promise_holds():
     )
     assert merged([two, one]).at_most_one is None
     assert merged([one, one]) == one
+
+
+@pytest.mark.parametrize(
+    ("sql", "places"),
+    [
+        ("json_build_object('price', n.price)", "argument 2 of json_build_object is numeric"),
+        ("jsonb_build_object('a', 1, 'price', :a::numeric)", "argument 4 of jsonb_build_object is numeric"),
+        ("json_agg(n.price)", "argument 1 of json_agg is numeric"),
+        ("to_jsonb(array_agg(n.price))", "argument 1 of to_jsonb is numeric"),
+        ("json_build_array(sum(n.price), n.id)", "argument 1 of json_build_array is numeric"),
+        ("json_build_array(coalesce(n.price * 2, 0))", "argument 1 of json_build_array is numeric"),
+        ("JSON_OBJECT('price': n.price)", "argument 2 of a JSON constructor is numeric"),
+        ("json_build_object('price', n.price::text, 'id', n.id)", None),
+        ("json_agg(n.title)", None),
+    ],
+)
+def test_a_numeric_in_json_is_found(team, described, sql, places):
+    """
+    As text it stays exact; as a JSON number it is a float for whoever reads it.
+    """
+    name = "list_a(a)" if ":a" in sql else "list_a()"
+    (team / "queries" / "notes.sql").write_text(
+        f"-- name: {name}\nSELECT {sql} AS doc FROM app.notes AS n WHERE n.id = 1 GROUP BY n.id;\n", encoding="utf-8"
+    )
+    made = foreign(team / "queries", migrations=[team / "migrations"])
+    found = [each for each in check.online(described, made, is_scratch=True) if not each.rule.startswith("contract")]
+
+    assert [each.rule for each in found] == (["json-numeric"] if places else [])
+    assert all(places in each.message for each in found)

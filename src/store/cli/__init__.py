@@ -16,6 +16,7 @@ from store.cli.doctor import doctor
 from store.cli.embedded import app as embedded_app
 from store.cli.migrate_review import app as migrate_app
 from store.cli.queries import explain, sql, uses
+from store.cli.scale import plans, stats_app
 from store.cli.verify import sweep, verify
 
 app = typer.Typer(
@@ -32,11 +33,13 @@ app.add_typer(migrate_app, name="migrate")
 app.add_typer(import_app, name="import")
 app.add_typer(export_app, name="export")
 app.add_typer(embedded_app, name="embedded")
+app.add_typer(stats_app, name="stats")
 app.command()(check)
 app.command()(demo)
 app.command()(doctor)
 app.command()(explain)
 app.command()(lock)
+app.command()(plans)
 app.command()(sql)
 app.command()(sweep)
 app.command()(uses)

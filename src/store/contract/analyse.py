@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from psycopg import Connection
 
-from store.contract import access
+from store.contract import access, exact
 from store.contract import catalog as catalogue
 from store.contract.catalog import Catalog
 from store.contract.describe import DescribedColumn, Description, describe
@@ -140,6 +140,7 @@ def _facts(query: Query, description: Description, scope: Scope) -> Facts | Find
         locks=access.locks(scope.query, catalog),
         mode=access.mode(scope.query, catalog),
         at_most_one=at_most_one(scope),
+        json_numbers=exact.json_numbers(scope.query, catalog),
     )
 
 

@@ -94,6 +94,10 @@ _TYPES = """
     SELECT k.oid, k.modifier, pg_catalog.format_type(k.oid, k.modifier), t.typtype = 'd'
     FROM unnest(%s::oid[], %s::integer[]) AS k (oid, modifier) INNER JOIN pg_catalog.pg_type AS t ON t.oid = k.oid
 """
+_NUMERICS = """
+    SELECT t.oid FROM pg_catalog.pg_type AS t LEFT JOIN pg_catalog.pg_type AS e ON e.oid = t.typelem
+    WHERE 1700 IN (t.oid, t.typbasetype, t.typelem, e.typbasetype)
+"""
 _COLLATIONS = "SELECT c.oid FROM pg_catalog.pg_collation AS c WHERE NOT c.collisdeterministic"
 
 
@@ -188,6 +192,8 @@ class Catalog:
     types: dict[tuple[int, int], Type] = field(default_factory=dict[tuple[int, int], Type])
     loose_collations: frozenset[int] = frozenset()
     """Those under which different texts are equal."""
+    numerics: frozenset[int] = frozenset()
+    """The types numeric, its domains and the arrays of both."""
 
 
 def load(connection: Connection[Any], queries: Iterable[Node], catalog: Catalog) -> None:
@@ -210,6 +216,7 @@ def load(connection: Connection[Any], queries: Iterable[Node], catalog: Catalog)
     for oid, schema, name in _ask(connection, _OPERATORS, [sorted(operators)]):
         catalog.operators[oid] = Operator(name, schema == "pg_catalog")
     catalog.loose_collations = frozenset(oid for (oid,) in _ask(connection, _COLLATIONS, []))
+    catalog.numerics = frozenset(oid for (oid,) in _ask(connection, _NUMERICS, []))
 
 
 def load_types(connection: Connection[Any], types: Iterable[tuple[int, int]], catalog: Catalog) -> None:

@@ -56,6 +56,7 @@ def derive(connection: psycopg.Connection[Any], project: Project) -> Derived:
             except psycopg.Error as error:
                 refused.append(places.finding_of_error(each, error))
         refused += texts.disagreements({each: answer for each, (answer, _) in found.items()})
+        planned += texts.inexact({each: answer for each, (answer, _) in found.items()})
         planned += plans.grade(statement, {each: accesses for each, (_, accesses) in found.items()})
         if len(found) == len(statement.texts()):
             facts[statement.full_name] = {

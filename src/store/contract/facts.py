@@ -5,7 +5,7 @@ What PostgreSQL understands of one query, as plain values: what a contract file 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 _MODES = ("read", "write (row lock)", "write")
 
@@ -61,6 +61,8 @@ class Facts:
     """The proof that there is at most one row: a unique index, 'limit 1', 'aggregate', 'single values'; None without proof."""
     plan: tuple[str, ...] = ()
     """A verdict a base relation: 'index orders_pkey', 'ordered products_name_id_idx', 'scan currencies, reason'."""
+    json_numbers: tuple[str, ...] = field(default=(), compare=False)
+    """Where a numeric goes into JSON as a number. Stands in no contract: it is a fault."""
 
 
 @dataclass(frozen=True, slots=True)

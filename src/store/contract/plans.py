@@ -86,15 +86,16 @@ def indexes(connection: psycopg.Connection[Any]) -> Indexes:
     return {(schema, name): Index(partial, leading) for schema, name, partial, leading in rows}
 
 
-def explain(connection: psycopg.Connection[Any], statement: Statement) -> Plan:
+def explain(connection: psycopg.Connection[Any], statement: Statement, *, reach: bool = True) -> Plan:
     """
-    Return the generic plan in which whole tables are the last resort. Nothing is run, nothing stays set.
+    Return the generic plan, with `reach` the one in which whole tables are the last resort. Nothing is run, nothing stays set.
 
     Raises psycopg.Error when PostgreSQL refuses the statement.
     """
     refuse_two(connection, statement)
     with connection.transaction(force_rollback=True):
-        connection.execute(_REACH, prepare=False)
+        if reach:
+            connection.execute(_REACH, prepare=False)
         text = f"EXPLAIN (GENERIC_PLAN, VERBOSE, FORMAT JSON) {statement.text}"
         (found,) = connection.cursor(row_factory=tuple_row).execute(text.encode(), prepare=False).fetchall()
     plan: Plan = found[0][0]["Plan"]

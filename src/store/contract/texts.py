@@ -47,5 +47,17 @@ def disagreements(found: Mapping[Statement, Facts]) -> Iterator[Finding]:
             return
 
 
+def inexact(found: Mapping[Statement, Facts]) -> Iterator[Finding]:
+    """
+    Yield a finding for the first text of an entry that sends a numeric as a JSON number.
+    """
+    for statement, facts in found.items():
+        if facts.json_numbers:
+            places = ", ".join(facts.json_numbers)
+            message = f"{statement.title}: {places} is numeric, and a JSON number is read as a float"
+            yield Finding(statement.path, statement.line, 1, "json-numeric", message, "cast it, as in total::text")
+            return
+
+
 def _spelled(columns: list[tuple[str, str]]) -> str:
     return ", ".join(f"{name} {kind}" for name, kind in columns) or "none"
