@@ -25,6 +25,12 @@ _ITEM = re.compile(r'(?:"(?:[^"]|"")*"|[^,"])+')
 _QUERY = re.compile(r"query (?P<name>\S+)(?:  (?P<mark>[$^!]))?  (?P<digest>sha256:[0-9a-f]+)")
 _FACT = re.compile(r"  (?P<key>[a-z]+|[-+]) +(?P<value>\S.*)")
 _DIFFERENCE = re.compile(r"(?P<key>[a-z]+) +(?P<value>\S.*)")
+_GAP = re.compile(r" {2,}")
+# As `said` writes most of them: a store that opens with check=True reads them all.
+_USUAL = {
+    "param": re.compile(r'[^\s"]+  [^ ](?:[^ ]| (?! ))*  (?:required|optional)'),
+    "out": re.compile(r'[^\s"]+  [^ ](?:[^ ]| (?! ))*  (?:not null|null)(?:  [^ (]\S*)?(?:  \([^()]+\))?'),
+}
 _LABEL = re.compile(r"\[(?P<label>\S*)\]")
 _KEYS = ("param", "out", "reads", "writes", "funcs", "locks", "mode", "rows", "plan")
 _ONE = "at most one ("
@@ -214,6 +220,8 @@ class _Reader:
 
 
 def _fact(key: str, value: str) -> Fact:
+    if (usual := _USUAL.get(key)) and usual.fullmatch(short := _GAP.sub("  ", value)):
+        return key, short
     if key == "param":
         return said(Facts(parameters=(_parameter(value),)))[0]
     if key == "out":
