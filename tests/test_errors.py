@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from store import errors
-from store.errors import StoreError
+from store.errors import StoreError, postgres
 from tests.databases import Connection
 
 TREE = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, StoreError)]
@@ -144,7 +144,7 @@ def test_every_constraint_is_known(connect_admin: Connection) -> None:
         WHERE c.relnamespace = 'store'::regnamespace AND i.indisunique
         """
     ).fetchall()
-    named = {*errors._TAKEN, *errors._RULES, *errors._MISSING}
+    named = {*postgres._TAKEN, *postgres._RULES, *postgres._MISSING}
 
     assert {name for (name,) in found} == named | UNREACHABLE.keys()
     assert named & UNREACHABLE.keys() == set()
@@ -152,13 +152,13 @@ def test_every_constraint_is_known(connect_admin: Connection) -> None:
 
 @pytest.mark.serverless
 def test_constraints_become_errors() -> None:
-    for name, expected in errors._TAKEN.items():
+    for name, expected in postgres._TAKEN.items():
         assert type(errors.from_postgres("23505", constraint=name)) is expected
-    for name, (field, rule) in errors._RULES.items():
+    for name, (field, rule) in postgres._RULES.items():
         error = errors.from_postgres("23514", constraint=name)
         assert isinstance(error, errors.InvalidInput)
         assert (error.field, error.constraint, rule in str(error)) == (field, name, True)
-    for name, what in errors._MISSING.items():
+    for name, what in postgres._MISSING.items():
         error = errors.from_postgres("23503", constraint=name)
         assert (type(error), what in str(error)) == (errors.NotFound, True)
 

