@@ -174,6 +174,32 @@ def test_new_continues_the_numbers(place: Path, connect: Connect) -> None:
         migrate.new(place, "drop; table")
 
 
+def test_a_file_without_a_statement_is_refused(place: Path, connect: Connect) -> None:
+    """
+    What `new` wrote has to be filled in, both files; a migration without a way back needs no rollback.
+    """
+    created = migrate.new(place, "Add gift notes")
+    (place / "repeatable" / "none.sql").write_text("-- nothing\n", encoding="utf-8")
+    with pytest.raises(MigrationFolderError) as caught:
+        migrate.up(connect, place)
+
+    assert [("empty", 2, name) for name in (created.up.name, created.down.name, "repeatable/none.sql")] == [
+        (each.rule, each.exit_code, each.message.partition(":")[0]) for each in caught.value.refusals
+    ]
+    assert "0003_add_gift_notes" in migrate.pending(connect, place)
+
+    (place / "repeatable" / "none.sql").unlink()
+    created.up.write_text("-- transactional: false\n-- store: batch\n", encoding="utf-8")
+    with pytest.raises(MigrationFolderError) as caught:
+        migrate.up(connect, place)
+
+    assert ["empty", "empty"] == [each.rule for each in caught.value.refusals]
+
+    created.up.write_text("-- store: irreversible: sent\nCREATE SCHEMA gifts;", encoding="utf-8")
+
+    assert "0003_add_gift_notes" in migrate.up(connect, place)
+
+
 # --- the command line ------------------------------------------------------------------------------------------------
 
 
