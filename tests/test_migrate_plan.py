@@ -145,6 +145,8 @@ def test_unlock_shows_ends_and_clears(connect: Connect, place: Path) -> None:
             migrate.unlock(connect)
         with pytest.raises(MigrationRefused, match="no runner of migrations"):
             migrate.unlock(connect, terminate=pid)
+        with pytest.raises(MigrationRefused, match=rf"^1 is no runner of migrations.*\b{pid}\b"):
+            migrate.unlock(connect, terminate=1)
         holder.execute("SET application_name = 'store-migrate/0003_z'")
 
         assert migrate.unlock(connect, terminate=pid) is False
@@ -231,13 +233,20 @@ def test_the_commands_of_a_deploy(empty_dsn: str, place: Path, tmp_path: Path) -
         store(empty_dsn, "down", "--allow-down", "--to", "nonsense", *where),
         store(empty_dsn, "baseline", "0001_x", *where),
         store(empty_dsn, "unlock"),
+        store(empty_dsn, "unlock", "--terminate", "1"),
+        store(empty_dsn, "baseline", "nope", *where),
         store(empty_dsn, "new", "add", "--folder", str(place)),
         store(empty_dsn, "up", "--wait", "soon"),
     ]
 
     assert (3, sealed) == (planned.returncode, json.loads(planned.stdout)["plan_hash"])
     assert f"-- plan {sealed}" in shown.stdout
-    assert [7, 0, 0, 0, 0, 2, 7, 0, 0, 2] == [each.returncode for each in calls], [each.stderr for each in calls]
+    assert [7, 0, 0, 0, 0, 2, 7, 0, 9, 2, 0, 2] == [each.returncode for each in calls], [each.stderr for each in calls]
+    told = [json.loads(calls[at].stdout) for at in (2, 8, 9)]
+    assert ["0001_x", "0002_y", "repeatable/v"] == [each["id"] for each in told[0]["applied"]]
+    assert told[0]["applied"][0]["applied_at"]
+    assert "1 is no runner of migrations: nothing is ended. At work: nobody" == told[1]["error"]["message"]
+    assert told[2]["error"]["message"].startswith("nope: there is no such migration in")
     assert [each.returncode for each in calls[:-1]] == [json.loads(each.stdout)["exit_code"] for each in calls[:-1]]
 
 

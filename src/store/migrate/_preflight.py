@@ -97,12 +97,12 @@ def undoing(folder: Folder, names: list[str], recorded: dict[str, Last]) -> Iter
             yield from edited(migration, recorded.get(name))
 
 
-def target(folder: Folder, to: str | None, among: Iterable[str]) -> None:
+def target(folder: Folder, to: str | None, among: Iterable[str], said: str = "--to ") -> None:
     """
-    Raise MigrationFolderError for a `--to` that names none of these.
+    Raise MigrationFolderError for an id that names none of these; `said` is what stands before it on the command line.
     """
     if to is not None and to not in among:
-        refuse([Refusal("no-such-id", 2, f"--to {to}: there is no such migration in {folder.path}", to)])
+        refuse([Refusal("no-such-id", 2, f"{said}{to}: there is no such migration in {folder.path}", to)])
 
 
 def _unknown(name: str, newest: str, sha256: str | None, pending: list[SqlMigration]) -> Refusal:
