@@ -268,7 +268,10 @@ def test_a_read_only_role_and_a_standby_may_read(connect: Connect, empty_dsn: st
             connection.execute("DROP OWNED BY store_test_reader; DROP ROLE store_test_reader")
 
     assert [3, 3, 10] == [each.returncode for each in calls], [each.stdout for each in calls]
-    assert "read-only" in json.loads(calls[2].stdout)["error"]["message"]
+    message = json.loads(calls[2].stdout)["error"]["message"]
+    assert "sessions of store_test_reader are read-only here (default_transaction_read_only is on)" in message
+    assert "STORE_MIGRATE_URL" in message
+    assert "standby" not in message
 
 
 def test_a_server_that_never_comes(place: Path, tmp_path: Path) -> None:
