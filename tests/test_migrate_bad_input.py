@@ -194,14 +194,19 @@ def test_a_missing_privilege_is_not_taken_for_a_lock(
     with connect() as connection:
         connection.execute("CREATE ROLE store_test_nobody LOGIN")
         try:
-            code, message, outcome = store(
-                server.dsn(empty_database, "store_test_nobody"), "up", "--folder", str(folder("SELECT 1;"))
-            )
+            place = str(folder("SELECT 1;"))
+            dsn = server.dsn(empty_database, "store_test_nobody")
+            code, message, outcome = store(dsn, "up", "--folder", place)
+            connection.execute("CREATE SCHEMA store_migrations; CREATE TABLE store_migrations._yoyo_migration ()")
+            asked = store(dsn, "status", "--folder", place)
         finally:
             connection.execute("DROP ROLE store_test_nobody")
 
     assert (10, "unreachable") == (code, outcome)
-    assert "permission" in message.lower() or "may not" in message
+    assert (10, "unreachable") == (asked[0], asked[2])
+    for said in (message, asked[1]):
+        assert "permission denied" in said
+        assert "store_migrator: set STORE_MIGRATE_URL" in said
 
 
 def test_dns_is_not_asked(connect: Connect, folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,6 +243,27 @@ def test_nothing_secret_in_arguments() -> None:
 
     assert {"--folder", "--role", "--plan"} <= names
     assert not {"--dsn", "--url", "--password", "--database"} & names
+
+
+def test_help_says_times_as_they_are_typed() -> None:
+    """
+    The defaults are values that the options take, and those they have.
+    """
+    commands = typer.main.get_group(app).commands.values()
+    told = {
+        (parameter.name, parameter.default, parameter.show_default)
+        for command in commands
+        for parameter in command.params
+        if parameter.metavar == "TIME"
+    }
+
+    assert told == {
+        ("wait", 0.0, "0s"),
+        ("lock_wait", 600.0, "10min"),
+        ("lock_timeout", 2.0, "2s"),
+        ("statement_timeout", 5.0, "5s"),
+        ("long_timeout", 1200.0, "20min"),
+    }
 
 
 def test_an_error_of_the_server_is_not_swallowed(connect: Connect, folder: Callable[..., Path]) -> None:
