@@ -251,18 +251,18 @@ def test_help_says_times_as_they_are_typed() -> None:
     """
     commands = typer.main.get_group(app).commands.values()
     told = {
-        (parameter.name, parameter.default, parameter.show_default)
+        (parameter.name, parameter.default, parameter.help.rpartition(" Default: ")[2])
         for command in commands
         for parameter in command.params
         if parameter.metavar == "TIME"
     }
 
     assert told == {
-        ("wait", 0.0, "0s"),
-        ("lock_wait", 600.0, "10min"),
-        ("lock_timeout", 2.0, "2s"),
-        ("statement_timeout", 5.0, "5s"),
-        ("long_timeout", 1200.0, "20min"),
+        ("wait", 0.0, "0s."),
+        ("lock_wait", 600.0, "10min."),
+        ("lock_timeout", 2.0, "2s."),
+        ("statement_timeout", 5.0, "5s."),
+        ("long_timeout", 1200.0, "20min."),
     }
 
 
@@ -303,6 +303,18 @@ def test_every_shell_command_of_the_page_runs(empty_dsn: str, tmp_path: Path) ->
     ]
 
     assert [0] * 5 == codes
+
+
+def test_the_page_says_what_does_not_pass() -> None:
+    """
+    A job is not told to wait for a password to become right (`test_a_wrong_password`), and is told where to look.
+    """
+    text = (ROOT / "docs" / "migrations.md").read_text(encoding="utf-8")
+    page = text[text.index("### Kubernetes") : text.index("### GitHub Actions")]
+
+    assert "A wrong password or a role without rights is 10 too, and does not pass" in page
+    assert f"kubectl logs job/{re.findall(r'^  name: (.*)$', page, re.MULTILINE)[0]}" in page
+    assert "error.message" in page
 
 
 def test_the_page_names_every_rule() -> None:

@@ -94,13 +94,13 @@ def _identifier(text: str) -> str:
 
 
 def _spoken(seconds: float) -> str:
-    number, unit = (seconds / 60, "min") if seconds >= 60 and seconds % 60 == 0 else (seconds, "s")  # noqa: PLR2004
+    number, unit = (seconds / 60, "min") if seconds >= 60 and seconds % 60 == 0 else (seconds, "s")
     return f"{number:g}{unit}"
 
 
 def _duration(name: str, default: float, text: str) -> Any:
     # The default as it would be typed: `10min`, not `600.0`.
-    return typer.Option(name, metavar="TIME", parser=_seconds, show_default=_spoken(default), help=text)
+    return typer.Option(name, metavar="TIME", parser=_seconds, show_default=False, help=f"{text} Default: {_spoken(default)}.")
 
 
 Folder = Annotated[
