@@ -21,6 +21,7 @@ import psycopg
 import pytest
 import typer
 from psycopg.conninfo import make_conninfo
+from typer.core import TyperOption
 
 from store import embedded, migrate
 from store.cli.migrate import app
@@ -251,10 +252,10 @@ def test_help_says_times_as_they_are_typed() -> None:
     """
     commands = typer.main.get_group(app).commands.values()
     told = {
-        (parameter.name, parameter.default, parameter.help.rpartition(" Default: ")[2])
+        (parameter.name, parameter.default, (parameter.help or "").rpartition(" Default: ")[2])
         for command in commands
         for parameter in command.params
-        if parameter.metavar == "TIME"
+        if isinstance(parameter, TyperOption) and parameter.metavar == "TIME"
     }
 
     assert told == {
