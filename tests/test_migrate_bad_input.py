@@ -21,6 +21,7 @@ import psycopg
 import pytest
 import typer
 from psycopg.conninfo import make_conninfo
+from typer.core import TyperOption
 
 from store import embedded, migrate
 from store.cli.migrate import app
@@ -194,14 +195,19 @@ def test_a_missing_privilege_is_not_taken_for_a_lock(
     with connect() as connection:
         connection.execute("CREATE ROLE store_test_nobody LOGIN")
         try:
-            code, message, outcome = store(
-                server.dsn(empty_database, "store_test_nobody"), "up", "--folder", str(folder("SELECT 1;"))
-            )
+            place = str(folder("SELECT 1;"))
+            dsn = server.dsn(empty_database, "store_test_nobody")
+            code, message, outcome = store(dsn, "up", "--folder", place)
+            connection.execute("CREATE SCHEMA store_migrations; CREATE TABLE store_migrations._yoyo_migration ()")
+            asked = store(dsn, "status", "--folder", place)
         finally:
             connection.execute("DROP ROLE store_test_nobody")
 
     assert (10, "unreachable") == (code, outcome)
-    assert "permission" in message.lower() or "may not" in message
+    assert (10, "unreachable") == (asked[0], asked[2])
+    for said in (message, asked[1]):
+        assert "permission denied" in said
+        assert "store_migrator: set STORE_MIGRATE_URL" in said
 
 
 def test_dns_is_not_asked(connect: Connect, folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,6 +244,27 @@ def test_nothing_secret_in_arguments() -> None:
 
     assert {"--folder", "--role", "--plan"} <= names
     assert not {"--dsn", "--url", "--password", "--database"} & names
+
+
+def test_help_says_times_as_they_are_typed() -> None:
+    """
+    The defaults are values that the options take, and those they have.
+    """
+    commands = typer.main.get_group(app).commands.values()
+    told = {
+        (parameter.name, parameter.default, (parameter.help or "").rpartition(" Default: ")[2])
+        for command in commands
+        for parameter in command.params
+        if isinstance(parameter, TyperOption) and parameter.metavar == "TIME"
+    }
+
+    assert told == {
+        ("wait", 0.0, "0s."),
+        ("lock_wait", 600.0, "10min."),
+        ("lock_timeout", 2.0, "2s."),
+        ("statement_timeout", 5.0, "5s."),
+        ("long_timeout", 1200.0, "20min."),
+    }
 
 
 def test_an_error_of_the_server_is_not_swallowed(connect: Connect, folder: Callable[..., Path]) -> None:
@@ -277,6 +304,18 @@ def test_every_shell_command_of_the_page_runs(empty_dsn: str, tmp_path: Path) ->
     ]
 
     assert [0] * 5 == codes
+
+
+def test_the_page_says_what_does_not_pass() -> None:
+    """
+    A job is not told to wait for a password to become right (`test_a_wrong_password`), and is told where to look.
+    """
+    text = (ROOT / "docs" / "migrations.md").read_text(encoding="utf-8")
+    page = text[text.index("### Kubernetes") : text.index("### GitHub Actions")]
+
+    assert "A wrong password or a role without rights is 10 too, and does not pass" in page
+    assert f"kubectl logs job/{re.findall(r'^  name: (.*)$', page, re.MULTILINE)[0]}" in page
+    assert "error.message" in page
 
 
 def test_the_page_names_every_rule() -> None:

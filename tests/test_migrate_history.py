@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -111,6 +112,42 @@ def test_an_edited_file_is_told_from_new_line_ends(connect: Connect, folder: Fol
     (place / "0001_x.sql").write_text("CREATE SCHEMA t0001;\nSELECT 2;\n", encoding="utf-8")
     with pytest.raises(MigrationHistoryError, match=r"0001_x\.sql was edited"):
         migrate.up(connect, place)
+
+
+@pytest.mark.parametrize("name", ["0001_x.sql", "0001_x.rollback.sql"])
+def test_an_edited_file_takes_nothing_back(connect: Connect, folder: Folder, empty_dsn: str, name: str) -> None:
+    """
+    Neither the file nor its rollback file may have changed since it was applied, whichever command asks.
+    """
+    place = folder(_0001="CREATE SCHEMA t0001;")
+    migrate.up(connect, place)
+    (place / name).write_text("CREATE SCHEMA sneaked;", encoding="utf-8")
+    for operation in (migrate.up, migrate.down):
+        with pytest.raises(MigrationHistoryError, match=re.escape(f"{name} was edited")) as caught:
+            operation(connect, place)
+        assert [("edited", 7)] == rules(caught.value)
+    for command in (["status", "--check"], ["verify"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "store", "migrate", *command, "--folder", str(place)],
+            env=os.environ | {"DATABASE_URL": empty_dsn},
+            capture_output=True,
+            check=False,
+        )
+        assert 7 == done.returncode, command
+
+    assert [("t0001",)] == rows(connect, "SELECT nspname FROM pg_namespace WHERE nspname IN ('t0001', 'sneaked')")
+
+
+def test_redo_takes_the_files_as_they_are(connect: Connect, folder: Folder) -> None:
+    """
+    Who writes a migration mends its rollback, and tries it.
+    """
+    place = folder(_0001="CREATE SCHEMA t0001;")
+    migrate.up(connect, place)
+    (place / "0001_x.rollback.sql").write_text("DROP SCHEMA t0001; -- mended", encoding="utf-8")
+
+    assert ["0001_x"] == migrate.redo(connect, place)
+    assert ["0001_x"] == migrate.down(connect, place)
 
 
 def test_out_of_order_by_name_only(connect: Connect, folder: Folder) -> None:
@@ -331,6 +368,12 @@ def test_plain_yoyo_runs_through_our_backend(connect: Connect, folder: Folder, s
     assert [("0001_x", "up", "done"), ("0002_x", "up", "done"), ("0002_x", "down", "done")] == ledger(connect)
     assert [] == rows(connect, "SELECT FROM pg_tables WHERE tablename = 'yoyo_lock'")
     assert ["0002_x"] == migrate.up(connect, place)
+
+    (place / "0002_x.rollback.sql").write_text("CREATE SCHEMA sneaked;", encoding="utf-8")
+    edited = yoyo(server, empty_database, "rollback", str(place))
+
+    assert edited.returncode == 1
+    assert "0002_x.rollback.sql was edited" in edited.stderr
 
 
 def test_plain_yoyo_refuses_what_we_refuse(connect: Connect, folder: Folder, server: TestServer, empty_database: str) -> None:

@@ -197,11 +197,8 @@ EXPECTED = {
 SMALL = [
     ("SIGTERM", "concurrent index"),
     ("SIGKILL", "transactional"),
-    ("SIGKILL", "batch"),
-    ("server killed", "concurrent index"),
-    ("connection cut", "repeatable"),
-    ("two runners", "concurrent index"),
-    ("user without a name", "transactional"),
+    ("two runners", "transactional"),
+    ("server killed", "transactional"),
 ]
 
 

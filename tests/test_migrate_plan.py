@@ -145,6 +145,8 @@ def test_unlock_shows_ends_and_clears(connect: Connect, place: Path) -> None:
             migrate.unlock(connect)
         with pytest.raises(MigrationRefused, match="no runner of migrations"):
             migrate.unlock(connect, terminate=pid)
+        with pytest.raises(MigrationRefused, match=rf"^1 is no runner of migrations.*\b{pid}\b"):
+            migrate.unlock(connect, terminate=1)
         holder.execute("SET application_name = 'store-migrate/0003_z'")
 
         assert migrate.unlock(connect, terminate=pid) is False
@@ -172,6 +174,32 @@ def test_new_continues_the_numbers(place: Path, connect: Connect) -> None:
     assert "0003_add_gift_notes" in migrate.pending(connect, place)
     with pytest.raises(MigrationFolderError, match="letters, digits"):
         migrate.new(place, "drop; table")
+
+
+def test_a_file_without_a_statement_is_refused(place: Path, connect: Connect) -> None:
+    """
+    What `new` wrote has to be filled in, both files; a migration without a way back needs no rollback.
+    """
+    created = migrate.new(place, "Add gift notes")
+    (place / "repeatable" / "none.sql").write_text("-- nothing\n", encoding="utf-8")
+    with pytest.raises(MigrationFolderError) as caught:
+        migrate.up(connect, place)
+
+    assert [("empty", 2, name) for name in (created.up.name, created.down.name, "repeatable/none.sql")] == [
+        (each.rule, each.exit_code, each.message.partition(":")[0]) for each in caught.value.refusals
+    ]
+    assert "0003_add_gift_notes" in migrate.pending(connect, place)
+
+    (place / "repeatable" / "none.sql").unlink()
+    created.up.write_text("-- transactional: false\n-- store: batch\n", encoding="utf-8")
+    with pytest.raises(MigrationFolderError) as caught:
+        migrate.up(connect, place)
+
+    assert ["empty", "empty"] == [each.rule for each in caught.value.refusals]
+
+    created.up.write_text("-- store: irreversible: sent\nCREATE SCHEMA gifts;", encoding="utf-8")
+
+    assert "0003_add_gift_notes" in migrate.up(connect, place)
 
 
 # --- the command line ------------------------------------------------------------------------------------------------
@@ -205,13 +233,20 @@ def test_the_commands_of_a_deploy(empty_dsn: str, place: Path, tmp_path: Path) -
         store(empty_dsn, "down", "--allow-down", "--to", "nonsense", *where),
         store(empty_dsn, "baseline", "0001_x", *where),
         store(empty_dsn, "unlock"),
+        store(empty_dsn, "unlock", "--terminate", "1"),
+        store(empty_dsn, "baseline", "nope", *where),
         store(empty_dsn, "new", "add", "--folder", str(place)),
         store(empty_dsn, "up", "--wait", "soon"),
     ]
 
     assert (3, sealed) == (planned.returncode, json.loads(planned.stdout)["plan_hash"])
     assert f"-- plan {sealed}" in shown.stdout
-    assert [7, 0, 0, 0, 0, 2, 7, 0, 0, 2] == [each.returncode for each in calls], [each.stderr for each in calls]
+    assert [7, 0, 0, 0, 0, 2, 7, 0, 9, 2, 0, 2] == [each.returncode for each in calls], [each.stderr for each in calls]
+    told = [json.loads(calls[at].stdout) for at in (2, 8, 9)]
+    assert ["0001_x", "0002_y", "repeatable/v"] == [each["id"] for each in told[0]["applied"]]
+    assert told[0]["applied"][0]["applied_at"]
+    assert "1 is no runner of migrations: nothing is ended. At work: nobody" == told[1]["error"]["message"]
+    assert told[2]["error"]["message"].startswith("nope: there is no such migration in")
     assert [each.returncode for each in calls[:-1]] == [json.loads(each.stdout)["exit_code"] for each in calls[:-1]]
 
 
@@ -233,7 +268,10 @@ def test_a_read_only_role_and_a_standby_may_read(connect: Connect, empty_dsn: st
             connection.execute("DROP OWNED BY store_test_reader; DROP ROLE store_test_reader")
 
     assert [3, 3, 10] == [each.returncode for each in calls], [each.stdout for each in calls]
-    assert "read-only" in json.loads(calls[2].stdout)["error"]["message"]
+    message = json.loads(calls[2].stdout)["error"]["message"]
+    assert "sessions of store_test_reader are read-only here (default_transaction_read_only is on)" in message
+    assert "STORE_MIGRATE_URL" in message
+    assert "standby" not in message
 
 
 def test_a_server_that_never_comes(place: Path, tmp_path: Path) -> None:

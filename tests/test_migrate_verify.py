@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +26,7 @@ from tests.databases import Connection, TestServer
 Connect = Callable[[], Connection]
 
 FOLDER = _files.folder("migrations")
+DOCS = Path(__file__).resolve().parents[1] / "docs" / "migrations.md"
 
 
 @pytest.fixture
@@ -59,6 +62,27 @@ def folder_of(place: Path, **texts: str) -> Path:
         (place / f"{number[1:]}_x.sql").write_text(up, encoding="utf-8")
         (place / f"{number[1:]}_x.rollback.sql").write_text(down, encoding="utf-8")
     return place
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+
+def test_the_examples_of_the_page_pass_the_lint(scratch: review.Scratch, tmp_path: Path) -> None:
+    """
+    What docs/migrations.md shows first, after our own migrations: nothing is found.
+    """
+    place = tmp_path / "migrations"
+    shutil.copytree(FOLDER, place)
+    text = DOCS.read_text(encoding="utf-8")
+    text = text[text.index("### What a file may be") : text.index("### Locks")]
+    examples = re.findall(r"^```sql\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    downs = ("ALTER TABLE store.orders DROP COLUMN gift_note;", "SELECT 1;")
+    for number, (up, down) in enumerate(zip(examples, downs, strict=True), 9001):
+        (place / f"{number}_x.sql").write_text(up, encoding="utf-8")
+        (place / f"{number}_x.rollback.sql").write_text(down, encoding="utf-8")
+    made = review.review(scratch, place)
+
+    assert made.findings == []
 
 
 # --- the database in use ---------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from store.errors import (
     ServerTooOld,
     StoreError,
 )
-from store.migrate import Report
+from store.migrate import Options, Report
 
 __all__ = [
     "AllowDown",
@@ -71,6 +71,7 @@ _OUTCOMES = {
     9: "refused",
     10: "unreachable",
 }
+_D = Options()
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*(ms|s|min|h|)")
 _SECONDS = {"ms": 0.001, "": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0}
 
@@ -92,19 +93,35 @@ def _identifier(text: str) -> str:
     return text
 
 
-def _duration(name: str, text: str) -> Any:
-    return typer.Option(name, metavar="TIME", parser=_seconds, help=text)
+def _spoken(seconds: float) -> str:
+    number, unit = (seconds / 60, "min") if seconds >= 60 and seconds % 60 == 0 else (seconds, "s")
+    return f"{number:g}{unit}"
+
+
+def _duration(name: str, default: float, text: str) -> Any:
+    # The default as it would be typed: `10min`, not `600.0`.
+    return typer.Option(name, metavar="TIME", parser=_seconds, show_default=False, help=f"{text} Default: {_spoken(default)}.")
 
 
 Folder = Annotated[
     Path | None,
     typer.Option("--folder", help="A folder of migrations of your own. Default: the ones that come with the package."),
 ]
-Wait = Annotated[float, _duration("--wait", "Wait this long for a server that is still coming. A wrong password never waits.")]
-LockWait = Annotated[float, _duration("--lock-wait", "Wait this long for another runner, and for the locks of a file.")]
-LockTimeout = Annotated[float, _duration("--lock-timeout", "How long one attempt may queue for a lock, before it tries later.")]
-StatementTimeout = Annotated[float, _duration("--statement-timeout", "How long a statement may take inside a transaction.")]
-LongTimeout = Annotated[float, _duration("--long-timeout", "The same for one that blocks nobody: outside one, and VALIDATE.")]
+Wait = Annotated[
+    float, _duration("--wait", 0.0, "Wait this long for a server that is still coming. A wrong password never waits.")
+]
+LockWait = Annotated[
+    float, _duration("--lock-wait", _D.lock_wait, "Wait this long for another runner, and for the locks of a file.")
+]
+LockTimeout = Annotated[
+    float, _duration("--lock-timeout", _D.lock_timeout, "How long one attempt may queue for a lock, before it tries later.")
+]
+StatementTimeout = Annotated[
+    float, _duration("--statement-timeout", _D.statement_timeout, "How long a statement may take inside a transaction.")
+]
+LongTimeout = Annotated[
+    float, _duration("--long-timeout", _D.long_timeout, "The same for one that blocks nobody: outside one, and VALIDATE.")
+]
 Role = Annotated[str | None, typer.Option("--role", help="Act as this role (SET ROLE): what is made belongs to it.")]
 StateSchema = Annotated[
     str, typer.Option("--state-schema", parser=_identifier, help="Where the state of this folder is kept; one a folder.")

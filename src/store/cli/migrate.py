@@ -178,7 +178,8 @@ def status(
             out.print(f"at work: {holder}", markup=False)
     codes = [refusal.exit_code for refusal in report.refusals] + [3] * bool(report.pending)
     rows = [{"id": each.id, "state": each.state, "applied_at": each.applied_at} for each in found]
-    finish(report, as_json=json, code=min(codes, default=0) if check else 0, migrations=rows)
+    applied = [{"id": row["id"], "applied_at": row["applied_at"]} for row in rows if row["state"] != "pending"]
+    finish(report, as_json=json, code=min(codes, default=0) if check else 0, applied=applied, migrations=rows)
 
 
 def _refuse_down(settings: Settings, *, allowed: bool) -> None:

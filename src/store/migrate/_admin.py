@@ -42,7 +42,7 @@ def baseline(
     contents = read(folder)
     with _runner.refusing(report), opened(connect, options, report, writes=True) as session:
         _preflight.refuse(contents.refusals)
-        _preflight.target(contents, id_, [migration.id for migration in contents.migrations])
+        _preflight.target(contents, id_, [migration.id for migration in contents.migrations], said="")
         session.lock()
         if applied := session.backend.applied():
             raise MigrationHistoryError(
@@ -73,7 +73,11 @@ def unlock(
     """
     options, report = options or Options(), report or Report("unlock")
     with opened(connect, options, report, writes=True) as session:
-        for holder in _lock.holders(session.connection, options.state_schema):
+        holders = _lock.holders(session.connection, options.state_schema)
+        if terminate is not None and terminate not in {holder.pid for holder in holders}:
+            at_work = "; ".join(map(str, holders)) or "nobody"
+            raise MigrationRefused(f"{terminate} is no runner of migrations: nothing is ended. At work: {at_work}")
+        for holder in holders:
             if holder.pid != terminate:
                 report.holders.append(str(holder))
             elif not (holder.application or "").startswith(APPLICATION):

@@ -63,6 +63,9 @@ def _reached(keywords: dict[str, Any], where: str, deadline: float) -> psycopg.C
         try:
             return psycopg.connect(**keywords, autocommit=True)
         except psycopg.Error as error:
+            if "read-only" in str(error).lower() and keywords.get("target_session_attrs") == "read-write":
+                keywords = keywords | {"target_session_attrs": "any"}  # the session tells a standby from a role's own setting
+                continue
             failure = _failures.connect_failure(error, where)
             passes = any(words in str(error).lower() for words in _PASSES)
         if not passes or time.monotonic() >= deadline:

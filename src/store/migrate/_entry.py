@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 
 from store.errors import MigrationFolderError, MigrationRefused, SettingsError
-from store.migrate import _apply, _runner
+from store.migrate import _apply, _preflight, _runner
 from store.migrate._backend import Backend, Known
 from store.migrate._folder import Folder, SqlMigration, read
 from store.migrate._report import STATE_SCHEMA, Options, Report
@@ -114,6 +114,7 @@ class StoreBackend(Backend):
         ours = self._ours(migration)
         if ours.down is None or ours.up.headers.irreversible is not None:
             raise MigrationRefused(f"{ours.id} cannot be taken back: {ours.up.headers.irreversible or 'no rollback file'}")
+        _preflight.refuse(_preflight.edited(ours, self._session.ledger.recorded().get(ours.id)))
         _log.info("taking %s back", migration.id)
         _apply.take_back(self._session, ours)
 

@@ -194,15 +194,23 @@ def _check_files(folder: Folder, migration: SqlMigration, *, has_rollback: bool)
         folder.refuse("rollback-missing", message, name, 9)
     if migration.down is not None and (migration.down.headers != Headers()):
         folder.refuse("header", f"{migration.down.name}: headers belong into {name}.sql, which decides for both", name)
-    if headers.batch:
+    _check_empty(folder, migration)
+    if headers.batch and migration.up.statements:
         _check_batch(folder, migration)
     if not headers.transactional:
         for file in filter(None, (migration.up, migration.down)):
-            if len(file.statements) != 1:
+            if len(file.statements) > 1:
                 message = f"{file.name}: outside a transaction a file has one statement, this one has {len(file.statements)}"
                 folder.refuse("one-statement", message, name)
-            else:
+            elif file.statements:
                 _check_concurrently(folder, file, name)
+
+
+def _check_empty(folder: Folder, migration: SqlMigration) -> None:
+    files = [migration.up, migration.down if migration.up.headers.irreversible is None else None]
+    for file in filter(None, files):
+        if not file.statements:
+            folder.refuse("empty", f"{file.name}: there is no statement in it", migration.id)
 
 
 def _check_concurrently(folder: Folder, file: SqlFile, name: str) -> None:
@@ -219,7 +227,7 @@ def _check_concurrently(folder: Folder, file: SqlFile, name: str) -> None:
 
 def _check_batch(folder: Folder, migration: SqlMigration) -> None:
     found = migration.up.statements
-    first = found[0].words[0] if found else ""
+    first = found[0].words[0]
     if len(found) != 1 or "limit" not in found[0].words or first not in ("update", "delete", "insert", "with"):
         message = f"{migration.id}.sql: a batch is one UPDATE, DELETE or INSERT whose rows a LIMIT bounds"
         folder.refuse("batch", message, migration.id)
@@ -245,4 +253,6 @@ def _add_repeatables(folder: Folder) -> None:
         elif (file := read_file(path, folder)) is not None:
             if file.headers != Headers(timeout=file.headers.timeout):
                 folder.refuse("header", f"{REPEATABLE}/{path.name}: a repeatable file has no header but `-- store: timeout:`")
+            if not file.statements:
+                folder.refuse("empty", f"{REPEATABLE}/{path.name}: there is no statement in it")
             folder.repeatables.append(Repeatable(f"{REPEATABLE}/{path.stem}", file))

@@ -57,7 +57,7 @@ INSERT INTO {table} (
 )
 """
 _LATEST = """
-SELECT DISTINCT ON (migration_id) migration_id, operation, outcome, sha256_up
+SELECT DISTINCT ON (migration_id) migration_id, operation, outcome, sha256_up, sha256_down
 FROM {table}
 WHERE {condition}
 ORDER BY migration_id, seq DESC
@@ -91,6 +91,7 @@ class Last:
     operation: str
     outcome: str
     sha256: str | None
+    sha256_down: str | None
 
 
 class Ledger:

@@ -51,10 +51,19 @@ def history(folder: Folder, applied: list[str], recorded: dict[str, Last]) -> It
         if name not in known:
             if name not in unread:
                 yield _unknown(name, newest, sha256, pending)
-        elif sha256 is not None and sha256 != known[name].up.sha256:
-            yield Refusal(
-                "edited", 7, f"{name}.sql was edited after it was applied: restore it, and write a new migration", name
-            )
+        else:
+            yield from edited(known[name], last)
+
+
+def edited(migration: SqlMigration, last: Last | None) -> Iterator[Refusal]:
+    """
+    Yield the files of an applied migration that are not what they were when it was applied, its rollback file included.
+    """
+    recorded = (last.sha256, last.sha256_down) if last else (None, None)
+    for file, sha256 in zip((migration.up, migration.down), recorded, strict=True):
+        if file is not None and sha256 is not None and sha256 != file.sha256:
+            message = f"{file.name} was edited after it was applied: restore it, and write a new migration"
+            yield Refusal("edited", 7, message, migration.id)
 
 
 def order(folder: Folder, applied: list[str], allowed: frozenset[str]) -> Iterator[Refusal]:
@@ -72,9 +81,9 @@ def order(folder: Folder, applied: list[str], allowed: frozenset[str]) -> Iterat
             )
 
 
-def undoing(folder: Folder, names: list[str]) -> Iterator[Refusal]:
+def undoing(folder: Folder, names: list[str], recorded: dict[str, Last]) -> Iterator[Refusal]:
     """
-    Yield what cannot be taken back.
+    Yield what cannot be taken back, and what would be by other files than those that were applied.
     """
     known = {migration.id: migration for migration in folder.migrations}
     for name in names:
@@ -84,14 +93,16 @@ def undoing(folder: Folder, names: list[str]) -> Iterator[Refusal]:
         elif migration.down is None or migration.up.headers.irreversible is not None:
             reason = migration.up.headers.irreversible or "it has no rollback file"
             yield Refusal("irreversible", 9, f"{name} cannot be taken back: {reason}", name)
+        if migration is not None:
+            yield from edited(migration, recorded.get(name))
 
 
-def target(folder: Folder, to: str | None, among: Iterable[str]) -> None:
+def target(folder: Folder, to: str | None, among: Iterable[str], said: str = "--to ") -> None:
     """
-    Raise MigrationFolderError for a `--to` that names none of these.
+    Raise MigrationFolderError for an id that names none of these; `said` is what stands before it on the command line.
     """
     if to is not None and to not in among:
-        refuse([Refusal("no-such-id", 2, f"--to {to}: there is no such migration in {folder.path}", to)])
+        refuse([Refusal("no-such-id", 2, f"{said}{to}: there is no such migration in {folder.path}", to)])
 
 
 def _unknown(name: str, newest: str, sha256: str | None, pending: list[SqlMigration]) -> Refusal:

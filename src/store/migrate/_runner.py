@@ -98,7 +98,7 @@ def down(
         names = applied[applied.index(to) + 1 :] if to is not None else applied[max(0, len(applied) - count) :]
         if not names:
             return []
-        _preflight.refuse([*_fatal(contents), *_preflight.undoing(contents, names[::-1])])
+        _preflight.refuse([*_fatal(contents), *_preflight.undoing(contents, names[::-1], session.ledger.recorded())])
         session.create_state()
         adopt(session, contents)
         for migration in _chosen(contents, names[::-1]):
@@ -110,7 +110,7 @@ def down(
 
 def redo(connect: Connect, folder: Path, *, options: Options | None = None, report: Report | None = None) -> list[str]:
     """
-    Take the last migration back and apply it again, under one lock, and return its id.
+    Take the last migration back and apply it again, under one lock, as its files are now, and return its id.
 
     Raises MigrationDrift when the schema is not what it was before.
     """
@@ -119,7 +119,7 @@ def redo(connect: Connect, folder: Path, *, options: Options | None = None, repo
     with refusing(report), _session(connect, options, report, contents, writes=True) as session:
         session.lock()
         names = [name for name, _ in session.backend.applied()][-1:]
-        _preflight.refuse([*_fatal(contents), *_preflight.undoing(contents, names)])
+        _preflight.refuse([*_fatal(contents), *_preflight.undoing(contents, names, {})])
         session.create_state()
         adopt(session, contents)
         before = session.fingerprint()

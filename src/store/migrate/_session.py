@@ -15,7 +15,16 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from store import _failures
-from store.errors import MigrationLocked, ReadOnly, ServerTooOld, SettingsError, StoreError, Unavailable, from_postgres
+from store.errors import (
+    MigrationLocked,
+    PermissionDenied,
+    ReadOnly,
+    ServerTooOld,
+    SettingsError,
+    StoreError,
+    Unavailable,
+    from_postgres,
+)
 from store.migrate import _lock
 from store.migrate._backend import Backend
 from store.migrate._fingerprint import fingerprint
@@ -41,7 +50,8 @@ _SESSION = """
         set_config('application_name', %s, false),
         pg_backend_pid()
 """
-_STANDBY = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'"
+_STANDBY = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', current_user"
+_WAY_OUT = "migrations have a role of their own, store_migrator: set STORE_MIGRATE_URL"
 _OLDEST = 160000
 
 
@@ -147,8 +157,16 @@ def prepare(connection: psycopg.Connection[Any], options: Options, *, writes: bo
         connection.execute("SET client_connection_check_interval = '500ms'")
     except psycopg.errors.InvalidParameterValue:
         _log.warning("this server cannot notice a lost client: a killed runner's statement goes on until it ends")
-    if writes and (found := connection.execute(_STANDBY).fetchone()) and any(found):
-        raise ReadOnly(f"the server is {'a standby' if found[0] else 'read-only'}: migrations go to the primary")
+    if writes:
+        _refuse_read_only(connection)
+
+
+def _refuse_read_only(connection: psycopg.Connection[Any]) -> None:
+    is_standby, is_read_only, role = connection.execute(_STANDBY).fetchone() or (False, False, "")
+    if is_standby:
+        raise ReadOnly("the server is a standby: migrations go to the primary")
+    if is_read_only:
+        raise ReadOnly(f"sessions of {role} are read-only here (default_transaction_read_only is on): {_WAY_OUT}")
 
 
 @contextmanager
@@ -172,4 +190,7 @@ def _lost(error: psycopg.Error) -> str:
 
 
 def _store_error(error: psycopg.Error) -> StoreError:
-    return from_postgres(error.sqlstate, constraint=error.diag.constraint_name, primary=error.diag.message_primary)
+    failure = from_postgres(error.sqlstate, constraint=error.diag.constraint_name, primary=error.diag.message_primary)
+    if isinstance(failure, PermissionDenied) and error.sqlstate == "42501":
+        return PermissionDenied(f"{failure}: {_WAY_OUT}", sqlstate=error.sqlstate)
+    return failure
