@@ -16,7 +16,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import BaseModel
 
-from store import embedded
+from store import Queries, embedded
 from store._queries import load
 from store.contract import check, database, derive, lock, stubs, text
 from store.contract.database import WRITTEN_FROM
@@ -372,6 +372,25 @@ def test_a_team_locks_and_checks_from_the_command_line(team):
     assert wrong.stdout.startswith("::error file=queries/notes.sql,line=6,col=1,title=dto-float::")
     assert ["writes", "reads", "reads"] == [line.split()[0] for line in used.stdout.splitlines()]
     assert ran.stdout.startswith("/* app:notes.get_note */ SELECT")
+
+
+def test_a_folder_of_any_name_holds_its_contracts(team):
+    """
+    What `store lock` writes into a folder that is not called `queries` is in nobody's way, the second time either.
+    """
+    (team / "queries").rename(team / "sql")
+    options = ("--sql", "sql", "--migrations", "migrations")
+    wrote = store("lock", *options, "--stubs", cwd=team)
+    again = store("lock", *options, "--stubs", cwd=team)
+    checked = store("check", *options, cwd=team)
+    ran = store("sql", "get_note", "--sql", "sql", cwd=team)
+
+    assert (wrote.returncode, json.loads(again.stdout)["written"]) == (0, []), again.stdout
+    assert sorted(path.name for path in (team / "sql").rglob("*") if path.is_file()) == (
+        ["__init__.pyi", "notes.contract", "notes.sql", "schema.contract"])  # fmt: skip
+    assert (checked.returncode, json.loads(checked.stdout)["findings"]) == (0, [])
+    assert ran.stdout.startswith("/* app:notes.get_note */ SELECT")
+    assert Queries.load(team / "sql", rows={"Note": type("Note", (BaseModel,), {})}).notes.get_note.statement.name == "get_note"
 
 
 @pytest.mark.serverless
