@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -325,6 +326,26 @@ def test_embedded_from_use_to_remove(server_directory, tmp_path):
     assert "left as it is" in calls[1].stdout
     assert json.loads(calls[5].stdout)["running"] is True
     assert embedded.status(data).version is None
+
+
+@pytest.mark.serverless
+@pytest.mark.parametrize("module", ["psycopg", "typer"])
+def test_ctrl_c_before_a_command_begins_is_no_traceback(module, tmp_path):
+    """
+    While `store` or its command line is being imported, which is what the first half second goes into.
+    """
+    (tmp_path / f"{module}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nprint('still here')\n")
+    scripts = tomllib.loads((Path(__file__).resolve().parents[1] / "pyproject.toml").read_text())["project"]["scripts"]
+    entry, _, function = scripts["store"].partition(":")
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; from {entry} import {function}; sys.exit({function}())", "verify"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_ctrl_c_ends_quietly_and_leaves_nothing(empty_dsn, connect_admin, tmp_path):
