@@ -21,11 +21,13 @@ from store.errors import (
     MigrationFolderError,
     MigrationLocked,
     MissingExtra,
+    PermissionDenied,
     ServerTooOld,
     SettingsError,
     StoreError,
     Unavailable,
 )
+from store.verify import RIGHTS, is_denied
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -62,6 +64,7 @@ _CODES: tuple[tuple[type[StoreError], int], ...] = (
     (MigrationLocked, 4),
     (MigrationError, 5),
     (CannotAnalyse, 10),
+    (PermissionDenied, 10),
     (ServerTooOld, 10),
     (Unavailable, 10),
 )
@@ -95,17 +98,18 @@ def reported(*, as_json: bool = False, interrupted: int = INTERRUPTED) -> Genera
         raise typer.Exit(interrupted) from None
     else:
         return
+    message = f"{failure}: {RIGHTS}" if is_denied(failure) else str(failure)
     if as_json:
-        print_json({"error": {"type": type(failure).__name__, "message": str(failure), "sqlstate": failure.sqlstate}})
+        print_json({"error": {"type": type(failure).__name__, "message": message, "sqlstate": failure.sqlstate}})
     else:
-        err.print(f"[bold red]store:[/] {escape(printable(str(failure)))}", soft_wrap=True)
+        err.print(f"[bold red]store:[/] {escape(printable(message))}", soft_wrap=True)
     raise typer.Exit(exit_code(failure))
 
 
 def exit_code(error: StoreError) -> int:
     """
-    Return the exit code for an error: 2 what was given is wrong, 4 locked, 5 failed and undone, 10 no connection or a server
-    that will not do, 1 the rest.
+    Return the exit code for an error: 2 what was given is wrong, 4 locked, 5 failed and undone, 10 no connection, or a server
+    or role that will not do, 1 the rest.
     """
     for kind, code in _CODES:
         if isinstance(error, kind):
