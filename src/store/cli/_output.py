@@ -22,6 +22,7 @@ from store.errors import (
     MigrationLocked,
     MissingExtra,
     PermissionDenied,
+    SchemaMissing,
     ServerTooOld,
     SettingsError,
     StoreError,
@@ -45,15 +46,13 @@ def _without_password(dsn: str | None) -> str | None:
     return dsn
 
 
-Dsn = Annotated[
-    str | None,
-    typer.Option(
-        "--dsn",
-        metavar="DSN",
-        callback=_without_password,
-        help="Use this server instead of the one of DATABASE_URL. No password in it: that goes into DATABASE_URL or ~/.pgpass.",
-    ),
-]
+def _dsn(words: str) -> Any:
+    text = f"{words} No password in it: that goes into DATABASE_URL or ~/.pgpass."
+    return typer.Option("--dsn", metavar="DSN", callback=_without_password, help=text)
+
+
+Dsn = Annotated[str | None, _dsn("Use this server instead of the one of DATABASE_URL.")]
+OtherThanScratch = Annotated[str | None, _dsn("Ask this server instead of a scratch one; DATABASE_URL is not read.")]
 
 FAILED = 1
 INTERRUPTED = 130
@@ -98,12 +97,20 @@ def reported(*, as_json: bool = False, interrupted: int = INTERRUPTED) -> Genera
         raise typer.Exit(interrupted) from None
     else:
         return
-    message = f"{failure}: {RIGHTS}" if is_denied(failure) else str(failure)
+    message = f"{failure}{_way_out(failure)}"
     if as_json:
         print_json({"error": {"type": type(failure).__name__, "message": message, "sqlstate": failure.sqlstate}})
     else:
         err.print(f"[bold red]store:[/] {escape(printable(message))}", soft_wrap=True)
     raise typer.Exit(exit_code(failure))
+
+
+def _way_out(error: StoreError) -> str:
+    if is_denied(error):
+        return f": {RIGHTS}"
+    if isinstance(error, SchemaMissing) and error.sqlstate is not None and "migrate up" not in str(error):
+        return ": run `store migrate up`"
+    return ""
 
 
 def exit_code(error: StoreError) -> int:
