@@ -29,13 +29,14 @@ from store.bulk import (
     import_orders,
     import_products,
 )
-from store.cli._output import AsJson, err, is_json, out, reported
+from store.cli._output import AsJson, err, is_json, out, printable, reported
 from store.settings import Settings
 
 R = TypeVar("R", bound=FileReport)
 
 REJECTED = 3
 INTERRUPTED = 5
+_REASONS_SHOWN = 5
 
 import_app = typer.Typer(
     no_args_is_help=True,
@@ -291,6 +292,10 @@ def _said(report: FileReport) -> list[str]:
     if report.rejected:
         where = f", with the reasons in {report.rejects}" if report.rejects else ""
         lines.append(f"{report.rejected:,} rows refused{where}")
+        shown = list(report.reasons.items())[:_REASONS_SHOWN]
+        lines += [f"{count:>9,}  {printable(reason)}" for reason, count in shown]
+        if len(report.reasons) > len(shown):
+            lines.append(f"           and {len(report.reasons) - len(shown)} more reasons")
     if report.ignored:
         lines.append(f"columns not read: {', '.join(report.ignored)}")
     if report.dry_run:
