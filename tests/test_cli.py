@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -327,6 +329,28 @@ def test_embedded_from_use_to_remove(server_directory, tmp_path):
     assert "left as it is" in calls[1].stdout
     assert json.loads(calls[5].stdout)["running"] is True
     assert embedded.status(data).version is None
+
+
+@pytest.mark.serverless
+def test_ctrl_c_during_quickstart_is_one_line(tmp_path):
+    """
+    While `.venv` is being made: no traceback of pip or venv, and nothing of them goes on.
+    """
+    scripts, python = tmp_path / "scripts", tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    shutil.copytree(Path(__file__).resolve().parents[1] / "scripts", scripts)
+    python.write_text('#!/bin/sh\n: > "$0.ran"; exec sleep 300\n')
+    python.chmod(0o755)
+    process = subprocess.Popen(
+        [scripts / "quickstart"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while not python.with_name("python.ran").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    out, words = process.communicate(timeout=30)  # ends when nobody holds the pipes any more, python neither
+
+    assert (130, "", 1) == (process.returncode, out, len(words.splitlines())), words
 
 
 @pytest.mark.serverless

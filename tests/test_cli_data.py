@@ -78,6 +78,13 @@ def test_no_rejects_wanted(store: Callable[..., Result], tmp_path: Path) -> None
     assert ["in.csv"] == [path.name for path in tmp_path.iterdir()]
 
 
+def test_rejects_that_cannot_be_written_are_known_before_reading(store: Callable[..., Result], tmp_path: Path) -> None:
+    for name in ("products", "orders"):
+        result = store("import", name, "in.csv", "--rejects", "nowhere/bad.csv", "--no-json")
+        assert (1, True) == (result.exit_code, "say --rejects FILE" in result.stderr), result.output
+    assert "0 products in " in store("export", "products", "out.csv", "--no-json").stdout
+
+
 def test_standard_input_and_output(store: Callable[..., Result], tmp_path: Path) -> None:
     result = store(
         "import", "products", "-", "--delimiter", "tab", "--allow-zero-price", given="sku\tname\tprice\nA-1\tLamp\t0\n"

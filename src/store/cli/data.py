@@ -30,6 +30,7 @@ from store.bulk import (
     import_products,
 )
 from store.cli._output import AsJson, err, is_json, out, printable, reported
+from store.errors import StoreError
 from store.settings import Settings
 
 R = TypeVar("R", bound=FileReport)
@@ -226,9 +227,12 @@ def _delimiter(name: Literal[",", ";", "tab"]) -> Delimiter:
 def _rejects(file: str, chosen: str | None, what: str) -> Path | None:
     if chosen == "-":
         return None
-    if chosen is not None:
-        return Path(chosen)
-    return Path(f"{what}.rejects.csv" if file == "-" else f"{file}.rejects.csv")
+    beside = Path(f"{what}.rejects.csv" if file == "-" else f"{file}.rejects.csv")
+    path = beside if chosen is None else Path(chosen)
+    if not os.access(path.parent, os.W_OK) and not path.exists():  # what is there may be a pipe or a device
+        message = f"{path} cannot be written, should a row be refused: say --rejects FILE, or --rejects - for nowhere"
+        raise StoreError(message)
+    return path
 
 
 def _open(*, read_only: bool = False) -> Store:
