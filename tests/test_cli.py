@@ -6,9 +6,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -172,6 +175,7 @@ def test_no_server_exits_10_without_the_password(tmp_path):
     doctor = store("doctor", cwd=tmp_path, DATABASE_URL=url)
     verbose = store("doctor", "--no-json", cwd=tmp_path, DATABASE_URL=url)
 
+    assert json.loads(doctor.stdout)["command"] == "doctor"
     assert (10, 10, 10) == (migrate.returncode, doctor.returncode, verbose.returncode)
     assert "nothing listens there" in migrate.stdout
     assert "canary" not in "".join(each.stdout + each.stderr for each in (migrate, doctor, verbose))
@@ -260,7 +264,7 @@ def test_demo_sells_once(dsn, connect_admin, tmp_path):
 
     (tmp_path / ".env").write_text(f"DATABASE_URL={dsn}\n", encoding="utf-8")
     refused = store("demo", "--remove", cwd=tmp_path)
-    assert (1, True, True) == (
+    assert (10, True, True) == (
         refused.returncode,
         "STORE_MIGRATE_URL" in refused.stderr,
         "nothing was removed" in refused.stderr,
@@ -327,6 +331,48 @@ def test_embedded_from_use_to_remove(server_directory, tmp_path):
     assert "left as it is" in calls[1].stdout
     assert json.loads(calls[5].stdout)["running"] is True
     assert embedded.status(data).version is None
+
+
+@pytest.mark.serverless
+def test_ctrl_c_during_quickstart_is_one_line(tmp_path):
+    """
+    While `.venv` is being made: no traceback of pip or venv, and nothing of them goes on.
+    """
+    scripts, python = tmp_path / "scripts", tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    shutil.copytree(Path(__file__).resolve().parents[1] / "scripts", scripts)
+    python.write_text('#!/bin/sh\n: > "$0.ran"; exec sleep 300\n')
+    python.chmod(0o755)
+    process = subprocess.Popen(
+        [scripts / "quickstart"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while not python.with_name("python.ran").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    out, words = process.communicate(timeout=30)  # ends when nobody holds the pipes any more, python neither
+
+    assert (130, "", 1) == (process.returncode, out, len(words.splitlines())), words
+
+
+@pytest.mark.serverless
+@pytest.mark.parametrize("module", ["psycopg", "typer"])
+def test_ctrl_c_before_a_command_begins_is_no_traceback(module, tmp_path):
+    """
+    While `store` or its command line is being imported, which is what the first half second goes into.
+    """
+    (tmp_path / f"{module}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nprint('still here')\n")
+    scripts = tomllib.loads((Path(__file__).resolve().parents[1] / "pyproject.toml").read_text())["project"]["scripts"]
+    entry, _, function = scripts["store"].partition(":")
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; from {entry} import {function}; sys.exit({function}())", "verify"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_ctrl_c_ends_quietly_and_leaves_nothing(empty_dsn, connect_admin, tmp_path):

@@ -52,6 +52,7 @@ def test_rejects_are_exit_code_3_and_lie_beside_the_file(store: Callable[..., Re
     assert (3, 1, 1, 1, "in.csv.rejects.csv", ["junk"]) == (
         report["rows"], report["rejected"], report["inserted"], report["duplicates"], report["rejects"], report["ignored"],
     )  # fmt: skip
+    assert [1] == list(report["reasons"].values())
     assert "line,column,value,reason,row\n4,price,x," in (tmp_path / "in.csv.rejects.csv").read_text()
 
 
@@ -61,6 +62,7 @@ def test_text_for_people(store: Callable[..., Result], tmp_path: Path) -> None:
     assert 3 == result.exit_code
     for words in (
         "3 rows in ", "1 products new, 0 changed, 0 as they were", "1 rows count no more", "1 rows refused, with the reasons in bad.csv",
+        "        1  must be",
         "columns not read: junk", "dry run: nothing was stored",
     ):  # fmt: skip
         assert words in result.stdout
@@ -74,6 +76,13 @@ def test_no_rejects_wanted(store: Callable[..., Result], tmp_path: Path) -> None
     assert 3 == result.exit_code
     assert "1 rows refused\n" in result.stdout
     assert ["in.csv"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_rejects_that_cannot_be_written_are_known_before_reading(store: Callable[..., Result], tmp_path: Path) -> None:
+    for name in ("products", "orders"):
+        result = store("import", name, "in.csv", "--rejects", "nowhere/bad.csv", "--no-json")
+        assert (1, True) == (result.exit_code, "say --rejects FILE" in result.stderr), result.output
+    assert "0 products in " in store("export", "products", "out.csv", "--no-json").stdout
 
 
 def test_standard_input_and_output(store: Callable[..., Result], tmp_path: Path) -> None:

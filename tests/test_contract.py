@@ -16,7 +16,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import BaseModel
 
-from store import embedded
+from store import Queries, embedded
 from store._queries import load
 from store.contract import check, database, derive, lock, stubs, text
 from store.contract.database import WRITTEN_FROM
@@ -327,6 +327,25 @@ def test_a_role_without_temporary_is_refused_in_words(server: TestServer, databa
     assert "may not make temporary objects" in json.loads(done.stdout)["error"]["message"]
 
 
+def test_a_role_without_rights_is_told_so_and_not_of_differences(server: TestServer, database: str, tmp_path: Path):
+    done = store("check", "--db", "--dsn", server.dsn(database, "store_readonly"), "--json", cwd=tmp_path)
+    with server.connect(database) as connection:
+        connection.execute(f'GRANT TEMPORARY ON DATABASE "{database}" TO PUBLIC'.encode())
+    as_owner = store("check", "--db", "--dsn", server.dsn(database, "store_migrator"), "--json", cwd=tmp_path)
+    as_app = store("check", "--db", "--dsn", server.dsn(database, "store_app"), "--json", cwd=tmp_path)
+
+    assert (10, 10) == (done.returncode, as_app.returncode)
+    assert "the role store_app lacks the rights for " in json.loads(as_app.stdout)["error"]["message"]
+    assert "no longer so" not in as_app.stdout + done.stdout
+    assert "error" not in json.loads(as_owner.stdout), as_owner.stdout
+
+
+def test_explain_on_an_empty_database_says_what_to_run(empty_dsn, tmp_path):
+    done = store("explain", "orders.get_orders", "--dsn", empty_dsn, cwd=tmp_path)
+
+    assert (1, True) == (done.returncode, "run `store migrate up`" in done.stderr), done.stderr
+
+
 def test_a_standby_is_refused_in_words(server_directory: Path, tmp_path: Path):
     """
     A server in recovery, which cannot write, with the exit code for a database that will not do.
@@ -374,6 +393,25 @@ def test_a_team_locks_and_checks_from_the_command_line(team):
     assert ran.stdout.startswith("/* app:notes.get_note */ SELECT")
 
 
+def test_a_folder_of_any_name_holds_its_contracts(team):
+    """
+    What `store lock` writes into a folder that is not called `queries` is in nobody's way, the second time either.
+    """
+    (team / "queries").rename(team / "sql")
+    options = ("--sql", "sql", "--migrations", "migrations")
+    wrote = store("lock", *options, "--stubs", cwd=team)
+    again = store("lock", *options, "--stubs", cwd=team)
+    checked = store("check", *options, cwd=team)
+    ran = store("sql", "get_note", "--sql", "sql", cwd=team)
+
+    assert (wrote.returncode, json.loads(again.stdout)["written"]) == (0, []), again.stdout
+    assert sorted(path.name for path in (team / "sql").rglob("*") if path.is_file()) == (
+        ["__init__.pyi", "notes.contract", "notes.sql", "schema.contract"])  # fmt: skip
+    assert (checked.returncode, json.loads(checked.stdout)["findings"]) == (0, [])
+    assert ran.stdout.startswith("/* app:notes.get_note */ SELECT")
+    assert Queries.load(team / "sql", rows={"Note": type("Note", (BaseModel,), {})}).notes.get_note.statement.name == "get_note"
+
+
 @pytest.mark.serverless
 @pytest.mark.parametrize(
     ("arguments", "code", "word"),
@@ -383,6 +421,10 @@ def test_a_team_locks_and_checks_from_the_command_line(team):
         (["check", "--models", "x"], 2, "--sql"),
         (["lock", "--stubs"], 2, "--sql"),
         (["sql", "get_nothing"], 1, "no query"),
+        (["sql", "nope"], 1, "or a FILE to see its queries: addresses, carts"),
+        (["sql", "orders"], 1, "orders has orders.end_order, orders.get_order_by_number"),
+        (["sql", "get_order"], 1, "did you mean orders.get_orders"),
+        (["explain", "orders.nope"], 1, "the file has end_order"),
         (["uses", "store.nothing"], 1, "no query reads or writes nothing"),
         (["uses", "orders.totl"], 1, "did you mean orders.total"),
         (["explain", "orders.get_orders", "--param", "x"], 2, "NAME=VALUE"),

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from store import Order, Store
 from store.bulk import OrderImportReport, import_orders
+from store.bulk._rejects import kind_of
 from store.errors import BooksDiffer, Conflict, InvalidInput
 from tests import samples
 from tests.databases import Connection
@@ -330,6 +331,7 @@ def test_bad_bytes_and_broken_rows(shop: Store, connect_admin: Connection, rejec
     report = import_orders(shop, io.BytesIO(data + line("4", "71053", 1).encode()), rejects=rejects)
 
     assert (4, 2, 2) == (report.rows, report.orders, report.rejected)
+    assert {"is not UTF-8": 1, "the row has … fields and the header has 8": 1} == report.reasons
     assert [(3, "Description", "is not UTF-8"), (4, "", "the row has 2 fields and the header has 8")] == [
         (number, column, reason) for number, column, _, reason in refused(rejects)
     ]
@@ -355,6 +357,7 @@ def test_a_product_in_another_currency_is_refused(shop: Store, connect_admin: Co
 
     assert (1, 1, 1) == (report.orders, report.inserted, report.rejected)
     assert [(2, "StockCode", "71053", "the product is not sold in GBP, the currency of this import")] == refused(rejects)
+    assert {"the product is not sold in GBP, the currency of this import": 1} == report.reasons
     assert {} == faults(connect_admin)
 
 
@@ -513,6 +516,21 @@ def test_the_report_as_json(shop: Store) -> None:
     said = json.loads(load(shop, line("1", "71053", 5)).as_json())
 
     assert ("12.75", "12.75", 1, ["Country"]) == (said["sold_in_file"], said["sold_stored"], said["orders"], said["ignored"])
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("the row has 3 fields and the header has 8 (lines 4 to 9)", "the row has … fields and the header has 8 (lines …)"),
+        ("comes to nothing, with -3 units", "comes to nothing, with … units"),
+        ("12 units of the product are reserved, so", "… units of the product are reserved, so"),
+        ("holds U+200B, U+2060, which cannot be seen", "holds …, which cannot be seen"),
+        ("must have at most 255 characters", "must have at most 255 characters"),
+    ],
+)
+@pytest.mark.serverless
+def test_a_reason_is_counted_without_what_stands_in_the_row(reason: str, kind: str) -> None:
+    assert kind == kind_of(reason)
 
 
 # --- any rows --------------------------------------------------------------------------------------------------------

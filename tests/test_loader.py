@@ -366,6 +366,19 @@ def test_folder_is_refused_when_it_cannot_be_meant(tmp_path: Path):
 
 
 @pytest.mark.serverless
+def test_only_a_folder_of_contracts_may_stand_inside(tmp_path: Path):
+    folder = write(tmp_path / "sql", a="-- name: a_b()\nSELECT 1")
+    (folder / "contracts").mkdir()
+    (folder / "contracts" / "a.contract").write_text("")
+
+    assert list(load(folder, colour="sync")) == ["a"]
+
+    write(folder / "contracts", b="-- name: b_c()\nSELECT 1")
+    with pytest.raises(QueryFileError, match="contracts: a folder inside a folder"):
+        load(folder, colour="sync")
+
+
+@pytest.mark.serverless
 def test_text_that_is_not_utf8_is_refused(tmp_path: Path):
     folder = write(tmp_path / "q")
     (folder / "a.sql").write_bytes("-- name: a_b()\nSELECT 'é'".encode("latin-1"))

@@ -89,7 +89,7 @@ def test_wheel_holds_the_same_sql(built):
 
 def test_wheel_holds_the_package_its_types_and_its_licence_only(built):
     names = {re.sub(r"^plainstore-[^/]*\.dist-info/", "", name) for name in members(built[1])}
-    modules = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "store").rglob("*.py")}
+    modules = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src").rglob("*.py")}
 
     assert modules <= names
     assert {"store/py.typed", "METADATA", "licenses/LICENSE", "entry_points.txt"} <= names

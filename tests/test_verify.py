@@ -17,7 +17,7 @@ import pytest
 from store import Order, Store
 from store.sweep import Swept, sweep
 from store.verify import verify
-from tests.databases import Connection
+from tests.databases import Connection, TestServer
 from tests.faults import CHECKS, faults
 from tests.samples import product, settings
 
@@ -120,11 +120,11 @@ def test_each_invariant_sees_more_breaks(shop: Store, connect_admin: Connection,
     assert name in faults(connect_admin)
 
 
-def command(dsn: str, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(dsn: str, cwd: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "store", *arguments],
         cwd=cwd,
-        env=os.environ | {"DATABASE_URL": dsn},
+        env=os.environ | {"DATABASE_URL": dsn} | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -159,6 +159,49 @@ def test_a_check_that_fails_does_not_stop_the_others(shop: Store, dsn: str, conn
     assert {name for name, row in rows.items() if row["failure"]} == {"c05_money_is_within_bounds"}
     assert {name for name, row in rows.items() if row["faults"]} == {"c02_reserved_is_the_sum_of_holds"}
     assert "NOT RUN" in shown.stdout
+
+
+def test_a_role_that_may_not_look_is_no_fault(shop: Store, dsn: str, connect_admin: Connection, tmp_path: Path) -> None:
+    """
+    What lacks a right is not run, says why and what to do, and exits with 10: nothing is known to be broken.
+    """
+    readonly = dsn.replace("store_app", "store_readonly")
+    done = command(readonly, tmp_path, "verify", "--json")
+    said = json.loads(done.stdout)
+    failures = [row["failure"] for row in said["invariants"] if row["failure"]]
+
+    assert (10, 10) == (done.returncode, said["exit_code"])
+    assert "c07_an_order_is_its_cart" in {row["name"] for row in said["invariants"] if row["failure"]}
+    assert all("permission denied" in each and "connect as store_app" in each for each in failures)
+
+    connect_admin.execute("REVOKE EXECUTE ON FUNCTION store.schema_version() FROM PUBLIC, store_app")
+    (tmp_path / "in.csv").write_text("sku,name,price\nA,A,1\n")
+    for words in (["verify"], ["sweep"], ["import", "products", "in.csv"]):
+        done = command(dsn, tmp_path, *words)
+        assert (10, True) == (done.returncode, "connect as store_app" in done.stdout), done.stdout
+
+
+def test_a_wrong_password_exits_10(server: TestServer, database: str, tmp_path: Path) -> None:
+    """
+    As a server that is not there does, everywhere.
+    """
+    with server.connect(database) as connection:
+        connection.execute("CREATE ROLE nobody_at_all NOLOGIN")
+    try:
+        done = command(server.dsn(database, "nobody_at_all"), tmp_path, "verify")
+    finally:
+        with server.connect(database) as connection:
+            connection.execute("DROP ROLE nobody_at_all")
+
+    assert (10, "PermissionDenied") == (done.returncode, json.loads(done.stdout)["error"]["type"])
+
+
+def test_no_promise_is_cut(shop: Store, dsn: str, tmp_path: Path) -> None:
+    narrow = command(dsn, tmp_path, "verify", "--no-json", COLUMNS="40").stdout
+
+    promises = [each.promise for each in verify(shop)]
+    assert all(promise.endswith(".") for promise in promises)
+    assert all(any(line.endswith(promise) for line in narrow.splitlines()) for promise in promises)
 
 
 def test_sweep_takes_what_is_over_and_nothing_else(shop: Store, dsn: str, connect_admin: Connection, tmp_path: Path) -> None:

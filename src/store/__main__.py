@@ -4,6 +4,7 @@ The command `store`, and `python -m store`.
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from store import _distribution
@@ -27,6 +28,8 @@ def _run() -> int:
             raise
         sys.stderr.write(f"store: {_distribution.missing_extra('cli', 'the command line')}\n")
         return 2
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on a command answers Ctrl-C itself
     return run()
 
 

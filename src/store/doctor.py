@@ -69,7 +69,7 @@ def as_json(findings: list[Finding]) -> dict[str, Any]:
     """
     Return findings as one JSON object, with the exit code they stand for.
     """
-    return {"exit_code": exit_code(findings), "findings": [asdict(finding) for finding in findings]}
+    return {"command": "doctor", "exit_code": exit_code(findings), "findings": [asdict(finding) for finding in findings]}
 
 
 def exit_code(findings: list[Finding]) -> int:

@@ -282,8 +282,11 @@ async def test_what_is_not_there(queries: AsyncQueries, tmp_path: Path) -> None:
         _ = queries.nothing
     with pytest.raises(AttributeError, match="no query nothing"):
         _ = queries.reports.nothing
-    with pytest.raises(QueryFileError, match=r"reports\.sql:\d+: no DTO 'Top'"):
+    with pytest.raises(QueryFileError, match=r"reports\.sql:\d+: no DTO 'Top': pass its module in `rows`, or \{'Top': Top\}"):
         AsyncQueries.load(tmp_path)
+    for rows in ([Top], Top, "Top"):
+        with pytest.raises(InvalidInput, match="rows: must be a module, or a mapping"):
+            AsyncQueries.load(tmp_path, rows=rows)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with pytest.raises(QueryFileError):
         AsyncQueries.load(tmp_path / "nowhere")
 

@@ -86,12 +86,19 @@ def _sql_files(folder: Path) -> list[Path]:
     for path in seen:
         if path.stem in dir(Namespaces):
             raise QueryFileError(f"{path}: a file cannot be called {path.stem} here: choose another name")
-        if path.is_dir():
+        if path.is_dir() and not _holds_contracts(path):
             raise QueryFileError(f"{path}: a folder inside a folder of queries: a file is a namespace, move its files up")
     files = [path for path in seen if path.suffix == ".sql"]
     if not files:
         raise QueryFileError(f"{folder}: there is no .sql file in this folder")
     return files
+
+
+def _holds_contracts(folder: Path) -> bool:
+    """
+    Whether this is what `store lock` writes into a folder that is not called `queries`.
+    """
+    return folder.name == "contracts" and all(each.suffix == ".contract" and each.is_file() for each in folder.iterdir())
 
 
 def _duplicate(statement: Statement, other: Statement) -> QueryFileError:

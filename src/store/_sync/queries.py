@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from pydantic import BaseModel
 
 from store import _files, _rows
 from store._queries import load
-from store.errors import QueryFileError
+from store.errors import InvalidInput, QueryFileError
 
 if TYPE_CHECKING:
     from store._sync.session import Session
@@ -36,7 +36,10 @@ class Queries:
         self._loaded = load(folder, prefix=prefix, colour="sync")
         for statement in self._loaded.statements:
             if statement.row is not None and statement.row not in rows:
-                message = f"{statement.path}:{statement.line}: no DTO {statement.row!r}: pass it in `rows`"
+                message = (
+                    f"{statement.path}:{statement.line}: no DTO {statement.row!r}: pass its module in `rows`, "
+                    f"or {{{statement.row!r}: {statement.row}}}"
+                )
                 raise QueryFileError(message)
             namespace = self.__dict__.setdefault(statement.domain, _Namespace())
             function = getattr(getattr(self._loaded, statement.domain), statement.name)
@@ -54,15 +57,22 @@ class Queries:
         """
         Load a folder. `rows` holds the DTOs that headers name; `prefix` is what the log and pg_stat_statements show of them.
 
-        Raises QueryFileError, naming file and line, for what cannot be loaded.
+        Raises QueryFileError, naming file and line, for what cannot be loaded, and InvalidInput for other `rows`.
         """
-        found = vars(rows) if isinstance(rows, ModuleType) else dict(rows or {})
-        models = {name: kind for name, kind in found.items() if isinstance(kind, type) and issubclass(kind, BaseModel)}
-        return cls(Path(folder), models, prefix)
+        return cls(Path(folder), _models(rows), prefix)
 
     def __getattr__(self, name: str) -> Any:
         message = f"there is no file {name}.sql in this folder"
         raise AttributeError(message)
+
+
+def _models(rows: object) -> dict[str, type[BaseModel]]:
+    found = vars(rows) if isinstance(rows, ModuleType) else {} if rows is None else rows
+    if not isinstance(found, Mapping):
+        message = f"rows: must be a module, or a mapping of names to DTOs as in {{'Report': Report}}, not {rows!r:.100}"
+        raise InvalidInput(message, field="rows")
+    pairs = cast("Mapping[str, object]", found).items()
+    return {name: kind for name, kind in pairs if isinstance(kind, type) and issubclass(kind, BaseModel)}
 
 
 class _Namespace:

@@ -157,6 +157,7 @@ class _Import:
             rows=self._staging.rows,
             accepted=sums.inserted + sums.unchanged,
             rejected=self._staging.rejects.count,
+            reasons=self._staging.rejects.reasons,
             inserted=sums.inserted,
             unchanged=sums.unchanged,
             orders=sums.orders,

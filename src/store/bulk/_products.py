@@ -145,6 +145,7 @@ class _Import:
             rows=self._staging.rows,
             accepted=accepted,
             rejected=self._staging.rejects.count,
+            reasons=self._staging.rejects.reasons,
             inserted=counts.inserted,
             updated=counts.updated,
             unchanged=counts.unchanged,

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +19,10 @@ from store.bulk._files import written
 
 HEADER = ("line", "column", "value", "reason", "row")
 
+_OF_A_ROW = re.compile(
+    r"(?<=^the row has )\d+|(?<= \(lines )\d+ to \d+|^\d+(?= units)|(?<=with )-?\d+(?= units)"
+    r"|U\+[0-9A-F]{4,6}(, U\+[0-9A-F]{4,6})*"
+)
 _LONGEST_VALUE = 200
 _LONGEST_ROW = 100_000  # csv refuses fields of more than 131,072 characters, and this file is to be read again
 
@@ -30,6 +36,13 @@ def csv_row(fields: Iterable[object]) -> str:
     return text.getvalue()
 
 
+def kind_of(reason: str) -> str:
+    """
+    Return a reason without what it says of one row: numbers and code points. So there are few.
+    """
+    return _OF_A_ROW.sub("…", reason)
+
+
 class Rejects:
     """
     Counts and writes refused rows. The file is begun with the first one and appears under its name when the block ends well; an
@@ -38,6 +51,7 @@ class Rejects:
 
     def __init__(self, path: Path | None) -> None:
         self.count = 0
+        self._reasons: Counter[str] = Counter()
         self._path = path
         self._stack = ExitStack()
         self._text: io.TextIOWrapper | None = None
@@ -55,11 +69,19 @@ class Rejects:
         """
         return self._path if self._text is not None else None
 
+    @property
+    def reasons(self) -> dict[str, int]:
+        """
+        Return how often each reason was given, the most frequent first.
+        """
+        return dict(self._reasons.most_common())
+
     def add(self, line: int, column: str, value: str, reason: str, row: str) -> None:
         """
         Write one. Raises StoreError when the file cannot be written.
         """
         self.count += 1
+        self._reasons[kind_of(reason)] += 1
         if self._path is None:
             return
         if self._text is None:

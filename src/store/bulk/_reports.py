@@ -5,6 +5,7 @@ What an import or export says at its end.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -33,6 +34,8 @@ class FileReport(Report):
 
     accepted: int
     rejected: int
+    reasons: Mapping[str, int]
+    """How many rows were refused for which reason, the most frequent first; what stands in a row is in none of them."""
     unchanged: int
     """What an earlier import has stored: products, or lines of invoices."""
     dry_run: bool

@@ -26,8 +26,9 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
     help="The commerce data layer that a person can read.\n\n"
-    "Every command reads DATABASE_URL (or PGHOST, PGDATABASE, ...) from the environment or from .env in the working directory; "
-    "none invents one. To try things out: [bold]store embedded use[/], then [bold]store demo[/].",
+    "What asks a server reads DATABASE_URL (or PGHOST, PGDATABASE, ...) from the environment or from .env in the working "
+    "directory and invents none; lock, check, sql, uses, plans and migrate lint need no server of yours. "
+    "To try things out: [bold]store embedded use[/], then [bold]store demo[/].",
 )
 app.add_typer(migrate_app, name="migrate")
 app.add_typer(import_app, name="import")

@@ -21,11 +21,14 @@ from store.errors import (
     MigrationFolderError,
     MigrationLocked,
     MissingExtra,
+    PermissionDenied,
+    SchemaMissing,
     ServerTooOld,
     SettingsError,
     StoreError,
     Unavailable,
 )
+from store.verify import RIGHTS, is_denied
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -43,15 +46,13 @@ def _without_password(dsn: str | None) -> str | None:
     return dsn
 
 
-Dsn = Annotated[
-    str | None,
-    typer.Option(
-        "--dsn",
-        metavar="DSN",
-        callback=_without_password,
-        help="Use this server instead of the one of DATABASE_URL. No password in it: that goes into DATABASE_URL or ~/.pgpass.",
-    ),
-]
+def _dsn(words: str) -> Any:
+    text = f"{words} No password in it: that goes into DATABASE_URL or ~/.pgpass."
+    return typer.Option("--dsn", metavar="DSN", callback=_without_password, help=text)
+
+
+Dsn = Annotated[str | None, _dsn("Use this server instead of the one of DATABASE_URL.")]
+OtherThanScratch = Annotated[str | None, _dsn("Ask this server instead of a scratch one; DATABASE_URL is not read.")]
 
 FAILED = 1
 INTERRUPTED = 130
@@ -62,6 +63,7 @@ _CODES: tuple[tuple[type[StoreError], int], ...] = (
     (MigrationLocked, 4),
     (MigrationError, 5),
     (CannotAnalyse, 10),
+    (PermissionDenied, 10),
     (ServerTooOld, 10),
     (Unavailable, 10),
 )
@@ -95,17 +97,26 @@ def reported(*, as_json: bool = False, interrupted: int = INTERRUPTED) -> Genera
         raise typer.Exit(interrupted) from None
     else:
         return
+    message = f"{failure}{_way_out(failure)}"
     if as_json:
-        print_json({"error": {"type": type(failure).__name__, "message": str(failure), "sqlstate": failure.sqlstate}})
+        print_json({"error": {"type": type(failure).__name__, "message": message, "sqlstate": failure.sqlstate}})
     else:
-        err.print(f"[bold red]store:[/] {escape(printable(str(failure)))}", soft_wrap=True)
+        err.print(f"[bold red]store:[/] {escape(printable(message))}", soft_wrap=True)
     raise typer.Exit(exit_code(failure))
+
+
+def _way_out(error: StoreError) -> str:
+    if is_denied(error):
+        return f": {RIGHTS}"
+    if isinstance(error, SchemaMissing) and error.sqlstate is not None and "migrate up" not in str(error):
+        return ": run `store migrate up`"
+    return ""
 
 
 def exit_code(error: StoreError) -> int:
     """
-    Return the exit code for an error: 2 what was given is wrong, 4 locked, 5 failed and undone, 10 no connection or a server
-    that will not do, 1 the rest.
+    Return the exit code for an error: 2 what was given is wrong, 4 locked, 5 failed and undone, 10 no connection, or a server
+    or role that will not do, 1 the rest.
     """
     for kind, code in _CODES:
         if isinstance(error, kind):

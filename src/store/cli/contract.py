@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from store.cli._output import AsJson, Dsn, err, is_json, out, print_json, printable, reported
+from store.cli._output import AsJson, OtherThanScratch, err, is_json, out, print_json, printable, reported
 from store.contract import check as _check
 from store.contract import lock as _lock
 from store.contract import stubs as _stubs
@@ -60,15 +60,15 @@ def lock(
             "--stubs", help="Also write DIR/__init__.pyi: the folder's queries as mypy and pyright see them. Needs --sql."
         ),
     ] = False,
-    dsn: Dsn = None,
+    dsn: OtherThanScratch = None,
     as_json: AsJson = None,
 ) -> None:
     """
     Write what PostgreSQL understands of every query to contracts/*.contract, for review with `git diff`.
 
-    Asks an embedded scratch server with the migrations applied, or the server of --dsn: PostgreSQL 18, an empty migrated
-    database, never production. All contracts are written or, where a query cannot be described, none. Nothing stays in the
-    database.
+    Asks an embedded scratch server with the migrations applied, or the server of --dsn, as the owner of the schema: PostgreSQL
+    18, an empty migrated database, never production. All contracts are written or, where a query cannot be described, none.
+    Nothing stays in the database.
 
     Exit codes: 0 written, 9 a query cannot be described, 10 no database that can do it. `store check` holds them.
     """
@@ -109,7 +109,7 @@ def check(
         Path | None, typer.Option("--callers", metavar="DIR", help="The Python that calls the queries: none of them unused.")
     ] = None,
     db: Annotated[bool, typer.Option("--db", help="Derive every contract anew, on a scratch server or that of --dsn.")] = False,
-    dsn: Dsn = None,
+    dsn: OtherThanScratch = None,
     version: Version = None,
     form: Annotated[Form | None, typer.Option("--format", help="How findings are printed.")] = None,
     as_json: AsJson = None,

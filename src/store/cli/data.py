@@ -29,13 +29,15 @@ from store.bulk import (
     import_orders,
     import_products,
 )
-from store.cli._output import AsJson, err, is_json, out, reported
+from store.cli._output import AsJson, err, is_json, out, printable, reported
+from store.errors import StoreError
 from store.settings import Settings
 
 R = TypeVar("R", bound=FileReport)
 
 REJECTED = 3
 INTERRUPTED = 5
+_REASONS_SHOWN = 5
 
 import_app = typer.Typer(
     no_args_is_help=True,
@@ -225,9 +227,12 @@ def _delimiter(name: Literal[",", ";", "tab"]) -> Delimiter:
 def _rejects(file: str, chosen: str | None, what: str) -> Path | None:
     if chosen == "-":
         return None
-    if chosen is not None:
-        return Path(chosen)
-    return Path(f"{what}.rejects.csv" if file == "-" else f"{file}.rejects.csv")
+    beside = Path(f"{what}.rejects.csv" if file == "-" else f"{file}.rejects.csv")
+    path = beside if chosen is None else Path(chosen)
+    if not os.access(path.parent, os.W_OK) and not path.exists():  # what is there may be a pipe or a device
+        message = f"{path} cannot be written, should a row be refused: say --rejects FILE, or --rejects - for nowhere"
+        raise StoreError(message)
+    return path
 
 
 def _open(*, read_only: bool = False) -> Store:
@@ -291,6 +296,10 @@ def _said(report: FileReport) -> list[str]:
     if report.rejected:
         where = f", with the reasons in {report.rejects}" if report.rejects else ""
         lines.append(f"{report.rejected:,} rows refused{where}")
+        shown = list(report.reasons.items())[:_REASONS_SHOWN]
+        lines += [f"{count:>9,}  {printable(reason)}" for reason, count in shown]
+        if len(report.reasons) > len(shown):
+            lines.append(f"           and {len(report.reasons) - len(shown)} more reasons")
     if report.ignored:
         lines.append(f"columns not read: {', '.join(report.ignored)}")
     if report.dry_run:

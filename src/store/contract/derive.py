@@ -19,6 +19,7 @@ from store.contract.findings import Finding
 from store.contract.project import Project
 from store.contract.schema import Schema
 from store.contract.text import Stanza
+from store.errors import CannotAnalyse
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Derived:
 def derive(connection: psycopg.Connection[Any], project: Project) -> Derived:
     """
     Ask the database about every query of a project. What it writes is rolled back.
+
+    Raises CannotAnalyse for a role that may not run them all: what it may not see would look as if it had changed.
     """
     queries = [each for each in project.statements if each.kind == "query"]
     answers = analyse(connection, [text for each in queries for text in each.texts()])
@@ -49,12 +52,13 @@ def derive(connection: psycopg.Connection[Any], project: Project) -> Derived:
         for each in statement.texts():
             answer = answers[each.title]
             if not isinstance(answer, Facts):
-                refused.append(places.finding(each, answer.sqlstate, answer.message, answer.position))
+                place = places.finding(each, answer.sqlstate, answer.message, answer.position)
+                refused.append(_unless_denied(connection, each, answer.sqlstate, place))
                 continue
             try:
                 found[each] = answer, plans.accesses(plans.explain(connection, each), known)
             except psycopg.Error as error:
-                refused.append(places.finding_of_error(each, error))
+                refused.append(_unless_denied(connection, each, error.sqlstate, places.finding_of_error(each, error)))
         refused += texts.disagreements({each: answer for each, (answer, _) in found.items()})
         planned += texts.inexact({each: answer for each, (answer, _) in found.items()})
         planned += plans.grade(statement, {each: accesses for each, (_, accesses) in found.items()})
@@ -75,3 +79,13 @@ def derive(connection: psycopg.Connection[Any], project: Project) -> Derived:
         tuple(refused),
         tuple(planned),
     )
+
+
+def _unless_denied(connection: psycopg.Connection[Any], text: Statement, sqlstate: str | None, found: Finding) -> Finding:
+    if sqlstate != psycopg.errors.InsufficientPrivilege.sqlstate:
+        return found
+    message = (
+        f"the role {connection.info.user} lacks the rights for {text.title}, and nothing can be said without all of them: "
+        "connect as the owner of the schema (store_migrator)"
+    )
+    raise CannotAnalyse(message, sqlstate=sqlstate)

@@ -5,6 +5,7 @@ Who reads, writes and locks a table or a column, from the contracts: no database
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,13 +38,13 @@ def find(project: Project, name: str) -> Statement:
     Return the query of this name: 'orders.get_orders', or 'get_orders', which stands once in a folder; of several texts the
     file's own, or that of a label: 'orders.get_orders[status+newest]'.
 
-    Raises NotFound, with the names that look like it, or the labels that there are.
+    Raises NotFound, with the names that look like it, or those of the file, or the labels that there are.
     """
     entry, bracket, rest = name.partition("[")
     for statement in project.statements:
         if entry in (statement.full_name, statement.name):
             return _labelled(statement, rest.removesuffix("]")) if bracket else statement
-    raise NotFound(f"there is no query {name}{_like(entry, [each.full_name for each in project.statements])}")
+    raise NotFound(f"there is no query {name}: {_near(entry, project.statements)}")
 
 
 def _labelled(statement: Statement, label: str) -> Statement:
@@ -107,6 +108,20 @@ def _columns(items: tuple[str, ...], wanted: str) -> list[str] | None:
 def _names(item: str) -> tuple[str, ...]:
     bare = item.removesuffix(_DELETES)
     return (bare, bare.rpartition(".")[0]) if "." in bare else (bare,)
+
+
+def _near(entry: str, statements: Sequence[Statement]) -> str:
+    """
+    Return what may be meant: the queries of the file of this name, those whose names look like it, or the files.
+    """
+    if names := [each.full_name for each in statements if each.domain == entry]:
+        return f"{entry} has {', '.join(names)}"
+    short = {each.name: each.full_name for each in statements}
+    if near := difflib.get_close_matches(entry.rpartition(".")[2], short, n=3, cutoff=0.5):
+        return f"did you mean {' or '.join(short[each] for each in near)}?"
+    if names := [each.name for each in statements if each.domain == entry.partition(".")[0]]:
+        return f"the file has {', '.join(names)}"
+    return f"give FILE.QUERY, or a FILE to see its queries: {', '.join(dict.fromkeys(each.domain for each in statements))}"
 
 
 def _like(name: str, names: list[str]) -> str:
