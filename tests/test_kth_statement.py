@@ -18,7 +18,12 @@ from tests.samples import digest, settings
 from tests.verbs import good_call, make_world, verbs
 
 WRITING = (
+    "carts.clear",
     "carts.merge",
+    "carts.remove_item",
+    "catalog.delete",
+    "inventory.extend",
+    "inventory.release",
     "orders.cancel",
     "orders.place",
     "orders.refund",
@@ -39,6 +44,8 @@ def test_kth_statement_failure_is_never_success(
 ) -> None:
     with Store.open(settings(dsn, pool_size=1)) as shop:
         world = make_world(shop)
+        if name in ("inventory.extend", "inventory.release"):
+            shop.inventory.reserve(world.cart.id, seconds=30)
         before = digest(connect_admin)
         verb = dict(verbs(shop, world.user.id))[name]
         failed = 0
