@@ -298,6 +298,7 @@ def test_the_report_is_json(shop: Store, rejects: Path) -> None:
     assert {
         "rows": 2, "accepted": 1, "rejected": 1, "inserted": 1, "updated": 0, "unchanged": 0, "duplicates": 0,
         "seconds": found["seconds"], "dry_run": False, "rejects": str(rejects), "ignored": ["x"],
+        "reasons": {"must not be 0 (--allow-zero-price lets it pass)": 1},
     } == found  # fmt: skip
 
 
