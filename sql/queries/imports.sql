@@ -11,6 +11,7 @@ WHERE s.import_id = :import_id::uuid;
 
 -- name: copy_products_in()
 -- Stage rows, in COPY's text format.
+-- Locks: the new rows.
 -- kind: copy
 COPY store.product_imports (import_id, line, sku, name, description, price, currency, is_active, on_hand) FROM STDIN;
 

@@ -13,6 +13,7 @@ WHERE s.import_id = :import_id::uuid;
 
 -- name: copy_order_lines_in()
 -- Stage lines, in COPY's text format.
+-- Locks: the new rows.
 -- kind: copy
 COPY store.order_imports (
     import_id, line, invoice, is_cancellation, customer, placed_at, sku, name, quantity, unit_price

@@ -183,6 +183,8 @@ def _check_statement(body: Sequence[Token], header: Header, path: Path) -> None:
 
 def _writes(body: Sequence[Token]) -> bool:
     words = [token.text.lower() for token in significant(body) if token.kind == "word"]
+    if words[:1] == ["copy"]:
+        return ("from", "stdin") in pairwise(words)
     changes = (word for before, word in pairwise(["", *words]) if word in _WRITES and before not in ("for", "key"))
     return words[:1] == ["call"] or any(changes)
 

@@ -40,7 +40,7 @@ class Statement:
     plan: tuple[str, ...]
     kind: Kind
     writes: bool
-    """Whether it holds an INSERT, UPDATE, DELETE or MERGE, at any depth, or a CALL."""
+    """Whether it holds an INSERT, UPDATE, DELETE or MERGE, at any depth, or is a CALL or a COPY ... FROM STDIN."""
     text: str
     """What goes to the server, and nothing else does."""
     doc: str

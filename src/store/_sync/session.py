@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -28,8 +27,6 @@ from store.errors import CommitUnknown, StoreClosed, StoreError, TooManyRows, Tr
 _log = logging.getLogger("store.query")
 
 M = TypeVar("M", bound=BaseModel)
-
-_COPY_IN = re.compile(r"\bFROM\s+STDIN\b", re.IGNORECASE)
 
 
 class Unit:
@@ -194,7 +191,7 @@ class Session(Domains, Runner):
         except StoreError as error:
             # Whatever the server said in parting: COMMIT was on its way with the last statement and may have been reached.
             # Outside a transaction a statement that writes is its own COMMIT: sent and not answered.
-            is_own_commit = not self._unit.depth and (statement.writes or _COPY_IN.search(statement.text))
+            is_own_commit = statement.writes and not self._unit.depth
             if (is_last and connection.closed) or (is_own_commit and _failures.is_unknown(error, connection)):
                 raise CommitUnknown from error
             raise
