@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from store.contract import allowed
 from store.contract import scope as names
-from store.contract.catalog import Catalog, Function
+from store.contract.catalog import ON_INSERT, Catalog, Function
 from store.contract.facts import Finding
 from store.contract.nodes import Node, walk
 
@@ -104,7 +104,9 @@ def missing(query: Node, catalog: Catalog) -> Finding | None:
         inserts = [inner] if inner["commandType"] == names.INSERT else inner.many("mergeActionList")
         for one in inserts:
             relation = catalog.relations.get(inner["rtable"][inner["resultRelation"] - 1]["relid"])
-            if one["commandType"] != names.INSERT or relation is None or relation.kind == "v" or relation.fills_rows:
+            if one["commandType"] != names.INSERT or relation is None or relation.kind == "v" or relation.has_rules:
+                continue
+            if relation.fills(ON_INSERT):
                 continue
             given = {target["resno"] for target in one.many("targetList") if target["expr"].tag != "SETTODEFAULT"}
             for number, column in relation.attributes.items():

@@ -24,10 +24,12 @@ _RELATIONS = """
     SELECT
         c.oid, n.nspname, c.relname, c.relkind::text,
         EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = c.oid),
-        EXISTS (
-            SELECT FROM pg_catalog.pg_trigger AS g
-            WHERE g.tgrelid = c.oid AND g.tgtype::integer & 7 = 7 AND NOT g.tgisinternal
+        (
+            SELECT coalesce(bit_or(g.tgtype::integer), 0)
+            FROM family AS f INNER JOIN pg_catalog.pg_trigger AS g ON g.tgrelid = f.member
+            WHERE f.root = c.oid AND g.tgtype::integer & 3 = 3 AND NOT g.tgisinternal
         ),
+        EXISTS (SELECT FROM pg_catalog.pg_rewrite AS w WHERE w.ev_class = c.oid AND w.ev_type <> '1'),
         (
             SELECT w.ev_action::text FROM pg_catalog.pg_rewrite AS w
             WHERE w.ev_class = c.oid AND w.ev_type = '1' AND c.relkind = 'v'
@@ -58,14 +60,24 @@ _RELATIONS = """
     INNER JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
     WHERE c.oid = ANY (%s::oid[])
 """
-# What an index holds for the rows of one table alone says nothing about the tables that inherit from it.
+# What an index holds for the rows of one table alone says nothing about the tables that inherit from it. Between two types an
+# equality tells all values apart only in the families named: two timestamps equal one timestamptz when the clocks are put back.
 _INDEXES = """
     SELECT
         x.indrelid, c.relname, (x.indkey::int2[])[0 : x.indnkeyatts - 1], (x.indcollation::oid[])[0 : x.indnkeyatts - 1],
         ARRAY(
             SELECT pg_catalog.array_to_string(ARRAY(
                 SELECT o.amopopr::text FROM pg_catalog.pg_amop AS o
-                WHERE o.amopfamily = f.opcfamily AND o.amopstrategy = 3 AND o.amopmethod = 403
+                INNER JOIN pg_catalog.pg_opfamily AS m ON m.oid = o.amopfamily
+                WHERE
+                    o.amopfamily = f.opcfamily AND o.amopstrategy = 3 AND o.amopmethod = 403
+                    AND (
+                        o.amoplefttype = o.amoprighttype
+                        OR (
+                            m.opfnamespace = 'pg_catalog'::regnamespace
+                            AND m.opfname IN ('integer_ops', 'float_ops', 'text_ops')
+                        )
+                    )
             ), ' ')
             FROM unnest((x.indclass::oid[])[0 : x.indnkeyatts - 1]) WITH ORDINALITY AS k (class, place)
             INNER JOIN pg_catalog.pg_opclass AS f ON f.oid = k.class
@@ -99,6 +111,7 @@ _NUMERICS = """
     WHERE 1700 IN (t.oid, t.typbasetype, t.typelem, e.typbasetype)
 """
 _COLLATIONS = "SELECT c.oid FROM pg_catalog.pg_collation AS c WHERE NOT c.collisdeterministic"
+ON_INSERT, ON_UPDATE = 4, 16  # of pg_trigger.tgtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +151,19 @@ class Relation:
     """Without the schema where that is `store`."""
     kind: str
     has_children: bool
-    fills_rows: bool
-    """Whether a trigger sees a row before its NOT NULL columns are checked."""
+    triggers: int
+    """On what triggers see a row before its NOT NULL columns are checked: the bits of pg_trigger.tgtype."""
+    has_rules: bool
+    """Whether something is done instead of, or besides, what a statement that writes it says."""
     view: Node | None
     attributes: dict[int, Attribute] = field(default_factory=dict[int, Attribute])
     indexes: list[UniqueIndex] = field(default_factory=list[UniqueIndex])
+
+    def fills(self, event: int) -> bool:
+        """
+        Whether a trigger may put a value into a column that takes no NULL, on INSERT or UPDATE.
+        """
+        return bool(self.triggers & event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,10 +261,12 @@ def plain(name: str) -> str:
 def _load_relations(connection: Connection[Any], oids: list[int], catalog: Catalog) -> list[Relation]:
     if not oids:
         return []
-    for oid, schema, name, kind, has_children, fills, rule, number, *attribute in _ask(connection, _RELATIONS, [oids, oids]):
+    for oid, schema, name, kind, has_children, triggers, has_rules, rule, number, *attribute in _ask(
+        connection, _RELATIONS, [oids, oids]
+    ):
         if oid not in catalog.relations:
             view = queries_of(rule)[0] if rule is not None else None
-            catalog.relations[oid] = Relation(plain(f"{schema}.{name}"), kind, has_children, fills, view)
+            catalog.relations[oid] = Relation(plain(f"{schema}.{name}"), kind, has_children, triggers, has_rules, view)
         catalog.relations[oid].attributes[number] = Attribute(*attribute)
     for oid, name, keys, collations, equalities in _ask(connection, _INDEXES, [oids]):
         operators = tuple(frozenset(map(int, found.split())) for found in equalities)

@@ -110,3 +110,43 @@ SELECT o.id, o.span FROM shop.orders AS o WHERE o.span @> $1::timestamptz
 -- expect: n not null
 -- params: optional
 SELECT sum(o.total) OVER (ORDER BY o.id ROWS $1 PRECEDING) AS n FROM shop.orders AS o
+
+-- name: not_equal_any
+-- Nothing is in an empty array, not even NULL: that is false, and not NULL.
+-- expect: user_id null
+-- params: required
+SELECT o.user_id FROM shop.orders AS o WHERE NOT (o.user_id = ANY ($1::bigint[]))
+
+-- name: equal_any_is_known
+-- expect: user_id null
+-- params: required
+SELECT o.user_id FROM shop.orders AS o WHERE (o.user_id = ANY ($1::bigint[])) IS NOT NULL
+
+-- name: equal_any_is_false
+-- expect: user_id null
+-- params: required
+SELECT o.user_id FROM shop.orders AS o WHERE (o.user_id = ANY ($1::bigint[])) = false
+
+-- name: equal_any
+-- expect: user_id not null, wanted not null
+-- params: required
+SELECT o.user_id, $1::bigint[] AS wanted FROM shop.orders AS o WHERE o.user_id = ANY ($1::bigint[])
+
+-- name: differs_from_all
+-- All of none: even NULL differs from them.
+-- expect: user_id null, others not null
+-- params: required
+SELECT o.user_id, $1::bigint[] AS others FROM shop.orders AS o WHERE o.user_id <> ALL ($1::bigint[])
+
+-- name: not_in_list
+-- expect: user_id not null, maker_id not null
+-- params: required
+SELECT o.user_id, o.maker_id FROM shop.orders AS o WHERE NOT (o.user_id IN (2, 3)) AND o.user_id NOT IN ($1, 4)
+
+-- name: below_left_join
+-- The condition leaves out what fills up the right side, and no row.
+-- expect: id not null, line_no null
+-- params: optional
+SELECT u.id, $1::integer AS line_no
+FROM shop.users AS u
+LEFT JOIN (shop.orders AS o INNER JOIN shop.items AS i ON i.order_id = o.id AND i.line_no = $1::integer) ON o.user_id = u.id

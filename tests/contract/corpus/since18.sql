@@ -73,3 +73,13 @@ SELECT (u.profile -> 'a')::integer AS n FROM shop.users AS u
 -- since: 18
 -- expect: tags not null
 SELECT array_sort(u.tags) AS tags FROM shop.users AS u
+
+-- name: random_between
+-- expect: a null, b not null, c not null
+-- since: 18
+SELECT random(1, u.age) AS a, random(1, 6) AS b, random() AS c FROM shop.users AS u
+
+-- name: uuid_of_another_time
+-- expect: a null, b not null, c not null
+-- since: 18
+SELECT uuidv7(NULL::interval) AS a, uuidv7(interval '1 day') AS b, uuidv7() AS c
