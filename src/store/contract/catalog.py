@@ -34,7 +34,7 @@ _RELATIONS = """
             SELECT w.ev_action::text FROM pg_catalog.pg_rewrite AS w
             WHERE w.ev_class = c.oid AND w.ev_type = '1' AND c.relkind = 'v'
         ),
-        a.attnum, a.attname, a.attnotnull OR t.typnotnull,
+        a.attnum, a.attname, a.attnotnull OR t.typnotnull, t.typnotnull,
         a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,
         NOT c.relhasrules AND NOT EXISTS (
             SELECT
@@ -123,6 +123,8 @@ class Attribute:
     name: str
     demands: bool
     """Whether a NULL is refused when a row is written."""
+    is_demanding_type: bool
+    """Whether its type takes no NULL, which is asked where a value becomes one of the type, and not where it is stored."""
     has_default: bool
     is_not_null: bool
     """Whether no NULL is ever read. A NOT NULL domain is no proof: an empty scalar subquery gets past it into a column."""

@@ -89,8 +89,9 @@ SELECT changed.id, changed.note, changed.total FROM changed
 WITH gone AS (DELETE FROM shop.items WHERE order_id = $1 RETURNING order_id, remark) SELECT gone.order_id, gone.remark FROM gone
 
 -- name: delete_cte_left_joined
+-- Nothing is deleted for NULL, and the orders are shown all the same.
 -- expect: id not null, line_no null
--- params: required
+-- params: optional
 WITH gone AS (DELETE FROM shop.items WHERE order_id = $1 RETURNING order_id, line_no)
 SELECT o.id, gone.line_no FROM shop.orders AS o LEFT JOIN gone ON gone.order_id = o.id
 

@@ -1,7 +1,8 @@
 -- name: merge_returning
+-- Refused only where something does not match.
 -- since: 17
 -- expect: action not null, email not null, name null, given not null
--- params: required
+-- params: optional
 MERGE INTO shop.users AS u USING (SELECT o.id, o.note FROM shop.orders AS o) AS g ON g.id = u.id
 WHEN MATCHED THEN UPDATE SET name = g.note
 WHEN NOT MATCHED THEN INSERT (email) VALUES ($1)
