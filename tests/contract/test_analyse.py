@@ -464,6 +464,59 @@ def test_mode_locks_and_functions(corpus: Connection, text: str) -> None:
     assert MODES[text] == (found.mode, found.locks, found.functions)
 
 
+def test_a_view_may_write(corpus: Connection) -> None:
+    """
+    What stands in a view is done by whoever reads it, also through another view.
+    """
+    corpus.execute("CREATE VIEW shop.numbers AS SELECT nextval('shop.users_id_seq') AS n, 1 AS one")
+    corpus.execute("CREATE VIEW shop.firsts AS SELECT n.one FROM shop.numbers AS n")
+    corpus.execute("CREATE VIEW shop.locked AS SELECT u.id FROM shop.users AS u FOR UPDATE")
+
+    assert "write" == facts_of(corpus, "SELECT f.one FROM shop.firsts AS f").mode
+    assert "write (row lock)" == facts_of(corpus, "SELECT l.id FROM shop.locked AS l").mode
+
+
+DEEP = {
+    "sum": f"SELECT 1::integer{' + 1' * 300}",
+    "text": "SELECT 'a'" + " || 'b'" * 400,
+    "condition": f"SELECT 1 WHERE {'NOT (' * 300}true{')' * 300}",
+    "set": "SELECT 1" + " UNION ALL SELECT 1" * 1000,
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_what_is_nested_too_deeply(corpus: Connection, name: str) -> None:
+    """
+    That is a finding, and those beside it are analysed.
+    """
+    found = analyse(corpus, [Query(DEEP[name]), Query("SELECT 1", title="test.other")])
+
+    assert isinstance(found["test.query"], Finding)
+    assert ("54001", True) == (found["test.query"].sqlstate, "break it up" in found["test.query"].message)
+    assert isinstance(found["test.other"], Facts)
+
+
+def test_a_view_that_is_nested_too_deeply(corpus: Connection) -> None:
+    """
+    It is named.
+    """
+    corpus.execute(f"CREATE VIEW shop.deep AS {DEEP['sum']} AS n".encode())
+    with pytest.raises(CannotAnalyse, match=r"view shop\.deep is nested too deeply"):
+        facts_of(corpus, "SELECT d.n FROM shop.deep AS d")
+
+
+def test_what_is_used_twice_is_looked_at_once(corpus: Connection) -> None:
+    """
+    A chain of WITH, each twice in the next, is as much work as it is long; looked at anew it would take hours.
+    """
+    chain = ", ".join(f"c{n} AS (SELECT l.id, l.name FROM c{n - 1} AS l, c{n - 1} AS r WHERE l.id = $1)" for n in range(1, 40))
+    found = facts_of(corpus, f"WITH c0 AS (SELECT u.id, u.name FROM shop.users AS u), {chain} SELECT c39.* FROM c39", "p")
+
+    assert [False, True] == [one.is_nullable for one in found.columns]
+    assert [True] == [one.is_required for one in found.parameters]
+    assert found.at_most_one is None
+
+
 def test_types_and_names(corpus: Connection) -> None:
     """
     Domains and precision, parameters in their order, what the author declares without its mark.

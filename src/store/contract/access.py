@@ -86,14 +86,20 @@ def locks(query: Node, catalog: Catalog) -> tuple[str, ...]:
 
 def mode(query: Node, catalog: Catalog) -> str:
     """
-    Return 'write', 'write (row lock)' or 'read'. A volatile function is taken to write, but for a few of PostgreSQL's own.
+    Return 'write', 'write (row lock)' or 'read', what its views do included.
+
+    A volatile function is taken to write, but for a few of PostgreSQL's own.
     """
+    queries = _with_views(query, catalog)
     is_harmless = all(
-        one.volatility != "v" or (one.is_built_in and one.name in allowed.HARMLESS) for one in called(query, catalog)
+        one.volatility != "v" or (one.is_built_in and one.name in allowed.HARMLESS)
+        for each in queries
+        for one in called(each, catalog)
     )
-    if not is_harmless or any(one["commandType"] != names.SELECT for one in _queries(query)):
+    inner = [one for each in queries for one in _queries(each)]
+    if not is_harmless or any(one["commandType"] != names.SELECT for one in inner):
         return "write"
-    return "write (row lock)" if any(one["rowMarks"] for one in _queries(query)) else "read"
+    return "write (row lock)" if any(one["rowMarks"] for one in inner) else "read"
 
 
 def missing(query: Node, catalog: Catalog) -> Finding | None:
@@ -127,6 +133,18 @@ def called(query: Node, catalog: Catalog) -> Iterator[Function]:
 
 def _value(number: int) -> str:
     return _VALUES[number] if number < len(_VALUES) else "current_something"
+
+
+def _with_views(query: Node, catalog: Catalog) -> list[Node]:
+    """
+    Return the query, and that of every view below it once.
+    """
+    found, seen = [query], set[int]()
+    for each in found:
+        relations = {node["relid"] for node in walk(each) if node["relid"] in catalog.relations} - seen
+        seen |= relations
+        found += [view for oid in relations if (view := catalog.relations[oid].view) is not None]
+    return found
 
 
 def _queries(query: Node) -> Iterator[Node]:

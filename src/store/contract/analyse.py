@@ -5,8 +5,8 @@ The facts of named queries, from PostgreSQL's own analyser: nothing is planned, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from psycopg import Connection
 
@@ -21,6 +21,9 @@ from store.contract.nullability import Prover
 from store.contract.parameters import required
 from store.contract.rows import at_most_one
 from store.contract.scope import CASTS, GROUP, JOIN, Scope
+
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
 
 _JOINS = {1: "left join", 2: "full join", 3: "right join"}
 _COPY_IN = re.compile(r"\bFROM\s+STDIN\b", re.IGNORECASE)
@@ -82,7 +85,7 @@ def analyse(connection: Connection[Any], queries: Iterable[Query], *, search_pat
             description = described[one.title]
             if isinstance(description, Description):
                 names = [_for_function(catalog.types[oid, -1].name) for oid in description.parameters]
-                tree = analysed(connection, one.text, names)
+                tree = _shallow(analysed, connection, one.text, names)
                 if isinstance(tree, Finding):
                     found[one.title] = tree
                 else:
@@ -93,7 +96,7 @@ def analyse(connection: Connection[Any], queries: Iterable[Query], *, search_pat
         description = described[one.title]
         if isinstance(description, Description):
             if one.title in trees:
-                found[one.title] = _facts(one, description, Scope(trees[one.title], None, catalog))
+                found[one.title] = _shallow(_facts, one, description, Scope(trees[one.title], None, catalog))
         else:
             found[one.title] = description
     return {one.title: found[one.title] for one in queries}
@@ -104,6 +107,16 @@ def _describe(connection: Connection[Any], query: Query) -> Description | Facts 
         return Facts(mode="write" if _COPY_IN.search(query.text) else "read")
     with attempt(connection):
         return describe(connection, query.text)
+
+
+def _shallow(read: Callable[Asked, Answer], *arguments: Asked.args, **named: Asked.kwargs) -> Answer | Finding:
+    """
+    Return what `read` says, or that the statement is nested too deeply for it.
+    """
+    try:
+        return read(*arguments, **named)
+    except RecursionError:
+        return Finding("54001", "the statement is nested too deeply to be analysed: break it up, as with WITH or an array")
 
 
 def _for_function(name: str) -> str:

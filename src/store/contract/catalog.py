@@ -12,6 +12,7 @@ from psycopg import Connection
 from psycopg.rows import tuple_row
 
 from store.contract.nodes import Node, queries_of, walk
+from store.errors import CannotAnalyse
 
 # A column is NOT NULL when it is so in the table and in everything that inherits from it. PostgreSQL 18 also calls a column
 # NOT NULL whose constraint was never validated; rows of a foreign table nobody checks, and a rule returns what it likes.
@@ -267,13 +268,20 @@ def _load_relations(connection: Connection[Any], oids: list[int], catalog: Catal
         connection, _RELATIONS, [oids, oids]
     ):
         if oid not in catalog.relations:
-            view = queries_of(rule)[0] if rule is not None else None
+            view = _view(f"{schema}.{name}", rule) if rule is not None else None
             catalog.relations[oid] = Relation(plain(f"{schema}.{name}"), kind, has_children, triggers, has_rules, view)
         catalog.relations[oid].attributes[number] = Attribute(*attribute)
     for oid, name, keys, collations, equalities in _ask(connection, _INDEXES, [oids]):
         operators = tuple(frozenset(map(int, found.split())) for found in equalities)
         catalog.relations[oid].indexes.append(UniqueIndex(name, tuple(keys), tuple(collations), operators))
     return [catalog.relations[oid] for oid in oids if oid in catalog.relations]
+
+
+def _view(name: str, rule: str) -> Node:
+    try:
+        return queries_of(rule)[0]
+    except RecursionError:
+        raise CannotAnalyse(f"the view {name} is nested too deeply to be analysed: break it up") from None
 
 
 def _ask(connection: Connection[Any], question: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
