@@ -140,6 +140,16 @@ def parse(text: str, path: Path) -> Schema:
     return Schema(migrations, types, values)
 
 
+def base_type(name: str, schema: Schema) -> str:
+    """
+    Return the type behind a domain, an array's elements included: 'amount[]' -> 'numeric[]'. An enum stays 'enum'.
+    """
+    found = name.removesuffix("[]")
+    while found in schema.types:
+        found = schema.types[found].base
+    return found + "[]" * name.endswith("[]")
+
+
 def _quoted(labels: Iterable[str]) -> str:
     return ", ".join("'" + label.replace("'", "''") + "'" for label in labels)
 

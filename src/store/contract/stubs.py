@@ -11,10 +11,9 @@ from pathlib import Path
 from store._queries import Statement
 from store._queries.choice import parameters, sorts
 from store.contract import pytypes
-from store.contract.compare import base_type
 from store.contract.facts import Column, Facts
 from store.contract.project import Project
-from store.contract.schema import Schema
+from store.contract.schema import Schema, base_type
 
 FILE = "__init__.pyi"
 HEAD = "# Written by `store lock --stubs` for mypy and pyright: do not edit.\n"
