@@ -8,6 +8,7 @@ import dataclasses
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -274,7 +275,7 @@ def test_contracts_that_are_edited_or_left_behind_are_found(team, described):
     written = path.read_text(encoding="utf-8")
 
     path.write_text(written.replace("numeric(12,2)", "numeric(10,2)"), encoding="utf-8")
-    assert rules(check.online(described, made, is_scratch=True)) == ["contract-differs"]
+    assert rules(check.online(described, made, is_scratch=True)) == ["contract-edited", "contract-differs"]
     path.write_text(written.replace("  mode   read", "  mode read"), encoding="utf-8")
     assert rules(check.offline(made)) == ["contract-edited"]
     path.write_text(written + "scribble\n", encoding="utf-8")
@@ -287,6 +288,63 @@ def test_contracts_that_are_edited_or_left_behind_are_found(team, described):
     assert rules(check.offline(project(team))) == ["contract-left"]
     (team / "queries" / "notes.sql").rename(team / "queries" / "others.sql")
     assert rules(check.offline(project(team))) == ["contract-left", "contract-missing", "contract-missing"]
+
+
+EDITS = [
+    ("notes.contract", "n.title", "not null  app.notes.title", "null      app.notes.title"),
+    ("notes.contract", "a parameter", "param  id  bigint  required", "param  id  bigint  optional"),
+    ("notes.contract", "the plan", "plan   index notes_pkey", "plan   index notes_key"),
+    ("notes.contract", "its own hash", "facts:", "facts:0"),
+    ("notes.contract", "the row", "row    Note", "row    Other"),
+    ("schema.contract", "a closed set", "'plain', 'rich'", "'plain'"),
+    ("schema.contract", "no hash", "  facts:", ""),
+]
+
+
+@pytest.mark.parametrize(("name", "what", "before", "after"), EDITS, ids=[f"{name}: {what}" for name, what, *_ in EDITS])
+def test_an_edit_by_hand_is_seen_without_a_database(team, described, name, what, before, after):
+    """
+    However well it is formed: the file, the query and its line are named, and the way out.
+    """
+    made = locked(team, described)
+    path = made.contracts / name
+    written = path.read_text(encoding="utf-8")
+    assert before in written
+    path.write_text(written.replace(before, after), encoding="utf-8")
+
+    [found] = [each for each in check.offline(made) if each.rule == "contract-edited"]
+    assert (found.path.name, "store lock" in found.mend) == (name, True)
+    if name == "notes.contract":
+        query = found.message.split()[0].removeprefix("notes.")
+        assert path.read_text(encoding="utf-8").splitlines()[found.line - 1].startswith(f"query {query}  ")
+
+
+def test_branches_that_change_different_queries_merge(team, described):
+    """
+    Git puts both changes into one file, and what it makes is what `store lock` would write.
+    """
+    made = locked(team, described)
+    path, queries = made.contract_of("notes"), team / "queries" / "notes.sql"
+    versions = {"base": path.read_text(encoding="utf-8")}
+    changes = {
+        "ours": ("SELECT n.id, n.title FROM", "SELECT n.title, n.id FROM"),
+        "theirs": (":title::text, 0,", ":title::text, 1.5,"),
+    }
+    for name, (before, after) in changes.items():
+        queries.write_text(SQL.replace(before, after), encoding="utf-8")
+        locked(team, described)
+        versions[name] = path.read_text(encoding="utf-8")
+    for name, content in versions.items():
+        (team / name).write_text(content, encoding="utf-8")
+    merged = subprocess.run(["git", "merge-file", "-p", "ours", "base", "theirs"], cwd=team, capture_output=True, check=False)
+    sql = SQL
+    for before, after in changes.values():
+        sql = sql.replace(before, after)
+    queries.write_text(sql, encoding="utf-8")
+    path.write_bytes(merged.stdout)
+
+    assert (len(set(versions.values())), merged.returncode) == (3, 0)
+    assert rules(check.offline(project(team))) == []
 
 
 def test_sql_and_migrations_that_moved_on_are_found_offline(team, described):

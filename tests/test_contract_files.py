@@ -46,7 +46,7 @@ FACTS = Facts(
 TEXT = """\
 # Written by `store lock`: what PostgreSQL understands of each query. Review the diff; do not edit.
 
-query get_order  ^  sha256:00ff
+query get_order  ^  sha256:00ff  facts:3d2d2de6
   row    Order
   param  order_id  bigint  required
   param  note      text[]  optional
@@ -66,7 +66,7 @@ query get_order  ^  sha256:00ff
   plan   index orders_pkey
   plan   scan users, few of them, always
 
-query load  !  sha256:01
+query load  !  sha256:01  facts:322d51ea
   kind   copy
 """
 STANZAS = [Stanza("get_order", "^", "sha256:00ff", "Order", FACTS), Stanza("load", "!", "sha256:01", None, None)]

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 
+from store.contract import digest
 from store.contract.facts import Facts
 from store.errors import ContractFileError
 
@@ -103,14 +104,14 @@ def render(schema: Schema) -> str:
     """
     Return the text of schema.contract.
     """
-    found = [_HEAD, f"migrations  {schema.migrations}"]
+    found: list[str] = []
     for name, each in sorted(schema.types.items()):
         labels = _quoted(each.labels)
         found.append(
             "  ".join(part for part in ("type", name, each.base, "not null" * each.is_not_null, each.checks, labels) if part)
         )
     found += [f"values  {name}  {_quoted(labels)}" for name, labels in sorted(schema.values.items())]
-    return "\n".join(found) + "\n"
+    return "\n".join([_HEAD, f"migrations  {schema.migrations}  {digest.of_facts(found)}", *found]) + "\n"
 
 
 def parse(text: str, path: Path) -> Schema:
