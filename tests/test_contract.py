@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import BaseModel
 
@@ -181,6 +183,24 @@ def test_a_change_of_the_schema_is_found_in_every_query_it_breaks(team, describe
     assert rules(found) != []
     assert queries <= named
     assert all(each.line > 0 and each.path.name in {"notes.sql", "notes.contract", "schema.contract"} for each in found)
+
+
+def test_comments_of_columns_stand_in_the_types(team, described):
+    """
+    Under the attribute of the row that is made for the query, whatever the comment holds; a change of one is a difference.
+    """
+    comment = 'What it is "called",\n  it\'s \\ C:\\new """and more"""'
+    described.execute(sql.SQL("COMMENT ON COLUMN app.notes.title IS {}").format(comment))
+    made = locked(team, described)
+    derived = derive.derive(described, made)
+    written = stubs.render(made, {f"notes.{each.name}": each.whole for each in derived.stanzas["notes"]}, derived.schema)
+    (row,) = [each for each in ast.parse(written).body if isinstance(each, ast.ClassDef) and each.name == "ListNotesRow"]
+
+    assert [type(each) for each in row.body] == [ast.AnnAssign, ast.AnnAssign, ast.Expr]
+    assert ast.literal_eval(row.body[2].value) == 'What it is "called", it\'s \\ C:\\new """and more"""'
+    assert rules(check.online(described, made, is_scratch=True)) == []
+    described.execute("COMMENT ON COLUMN app.notes.title IS 'A title'")
+    assert rules(check.online(described, made, is_scratch=True)) == ["contract-differs"] * 2
 
 
 def test_a_closed_set_that_grows_is_found(team, described):

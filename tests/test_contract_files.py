@@ -77,6 +77,7 @@ SCHEMA = Schema(
         "mood": Named("enum", labels=("it's", "bad")),
     },
     {"orders.status": ("paid", "placed")},
+    {"orders.total": 'it\'s "gross", C:\\new'},
 )
 
 
@@ -125,6 +126,7 @@ def test_schema_is_read_back():
 
     assert schema.parse(written, Path("x")) == SCHEMA
     assert "type  mood  enum  'it''s', 'bad'" in written
+    assert "comment  orders.total  'it''s \"gross\", C:\\new'" in written
     with pytest.raises(ContractFileError, match=r"schema\.contract:3: "):
         schema.parse(written.replace("migrations", "colour"), Path("schema.contract"))
 
