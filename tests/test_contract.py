@@ -197,6 +197,7 @@ def test_comments_of_columns_stand_in_the_types(team, described):
     (row,) = [each for each in ast.parse(written).body if isinstance(each, ast.ClassDef) and each.name == "ListNotesRow"]
 
     assert [type(each) for each in row.body] == [ast.AnnAssign, ast.AnnAssign, ast.Expr]
+    assert isinstance(row.body[2], ast.Expr)
     assert ast.literal_eval(row.body[2].value) == 'What it is "called", it\'s \\ C:\\new """and more"""'
     assert rules(check.online(described, made, is_scratch=True)) == []
     described.execute("COMMENT ON COLUMN app.notes.title IS 'A title'")
