@@ -21,6 +21,7 @@ import typer
 
 from store import embedded
 from store.cli import app
+from store.cli._later import Later
 from tests.faults import faults
 
 MIGRATIONS = sorted(
@@ -51,7 +52,7 @@ def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, se
     Yield every command with its options.
     """
     for name, inner in getattr(command, "commands", {}).items():
-        yield from commands(inner, (*path, name))
+        yield from commands(inner.load() if isinstance(inner, Later) else inner, (*path, name))
     if not hasattr(command, "commands"):
         yield " ".join(path), {option for each in command.params for option in each.opts}
 
@@ -69,6 +70,28 @@ def test_options_that_the_commands_share():
     assert {"demo", "embedded remove", "embedded stop", "embedded use", "explain", "sql", "stats dump"} == {
         name for name, found in options.items() if "--json" not in found
     }
+
+
+@pytest.mark.serverless
+def test_the_list_of_commands_says_what_each_says_of_itself():
+    commands = typer.main.get_command(app).commands.values()
+
+    assert {each.name: each.help for each in commands} == {
+        each.name: " ".join(each.load().help.split("\n\n")[0].split()) for each in commands
+    }
+
+
+@pytest.mark.serverless
+def test_help_and_version_wait_for_nothing_else(tmp_path):
+    for option in ("--help", "--version"):
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "store", option],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert not {"psycopg", "pydantic", "yoyo"} & {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
 
 
 @pytest.mark.serverless
