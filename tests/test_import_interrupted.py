@@ -214,6 +214,7 @@ def weigh(dsn: str, *arguments: str) -> int:
     return found["peak"]
 
 
+@pytest.mark.one_version
 def test_copy_memory_is_bounded(dsn: str, connect_admin: Connection) -> None:
     """
     33 MB of rows need no more memory than a handful, going in and coming out.
