@@ -13,65 +13,78 @@ from store import _distribution
 from store.cli._later import Later
 
 _COMMANDS = {
-    "check": "Hold SQL, DTOs and callers to the contracts. Needs no database; with --db every fact is asked for again.",
+    "check": (
+        "contract:check",
+        "Hold SQL, DTOs and callers to the contracts. Needs no database; with --db every fact is asked for again.",
+    ),
     "demo": (
-        "Show the store at work: schema, 10,000 sample products, a user, a search, a cart, its order with payment and receipt, "
-        "and two refusals of the database."
+        "demo:demo",
+        (
+            "Show the store at work: schema, 10,000 sample products, a user, a search, a cart, its order with payment and "
+            "receipt, and two refusals of the database."
+        ),
     ),
-    "doctor": "Look at versions, settings, server, transport, role, migrations and statements; change nothing.",
-    "explain": "Print the plan of a query on the server of DATABASE_URL: the generic one, or that of the values given.",
-    "lock": "Write what PostgreSQL understands of every query to contracts/*.contract, for review with `git diff`.",
+    "doctor": (
+        "doctor:doctor",
+        "Look at versions, settings, server, transport, role, migrations and statements; change nothing.",
+    ),
+    "explain": (
+        "queries:explain",
+        "Print the plan of a query on the server of DATABASE_URL: the generic one, or that of the values given.",
+    ),
+    "lock": (
+        "contract:lock",
+        "Write what PostgreSQL understands of every query to contracts/*.contract, for review with `git diff`.",
+    ),
     "plans": (
-        "Show what each query would cost at the size of another database, and where its plan moves, on an embedded scratch "
-        "server."
+        "scale:plans",
+        (
+            "Show what each query would cost at the size of another database, and where its plan moves, on an embedded "
+            "scratch server."
+        ),
     ),
-    "sql": "Print the text that runs, to the byte: what pg_stat_statements and the log show.",
+    "sql": ("queries:sql", "Print the text that runs, to the byte: what pg_stat_statements and the log show."),
     "sweep": (
-        "Give back expired holds, mark carts that nobody touched as abandoned, delete old acknowledged events. For cron; "
-        "nothing depends on it."
+        "verify:sweep",
+        (
+            "Give back expired holds, mark carts that nobody touched as abandoned, delete old acknowledged events. For cron; "
+            "nothing depends on it."
+        ),
     ),
     "uses": (
-        "List who writes, locks and reads a table or column, from the contracts: before a column is changed, this is who to "
-        "ask."
+        "queries:uses",
+        (
+            "List who writes, locks and reads a table or column, from the contracts: before a column is changed, this is who "
+            "to ask."
+        ),
     ),
     "verify": (
-        "Check the sums of the shop: stock, holds, totals, payments, steps. A row for each fault; only reads, also beside "
-        "traffic."
+        "verify:verify",
+        (
+            "Check the sums of the shop: stock, holds, totals, payments, steps. A row for each fault; only reads, also beside "
+            "traffic."
+        ),
     ),
-    "migrate": "Move the schema: plain .sql files, one transaction each, recorded in the schema store_migrations.",
-    "import": "Read catalogs and invoices from files, all of a file or nothing.",
-    "export": "Write catalogs to files that `store import` reads.",
+    "migrate": (
+        "migrate_review:app",
+        "Move the schema: plain .sql files, one transaction each, recorded in the schema store_migrations.",
+    ),
+    "import": ("data:import_app", "Read catalogs and invoices from files, all of a file or nothing."),
+    "export": ("data:export_app", "Write catalogs to files that `store import` reads."),
     "embedded": (
-        "The PostgreSQL that comes from PyPI (extra `embedded`), for trying things and for tests; not for production."
+        "embedded:app",
+        "The PostgreSQL that comes from PyPI (extra `embedded`), for trying things and for tests; not for production.",
     ),
-    "stats": "How large the database is, as its planner sees it; no value of a row.",
+    "stats": ("scale:stats_app", "How large the database is, as its planner sees it; no value of a row."),
 }
-"""The first paragraph of each command's help, as it stands there."""
-
-_PLACES = {
-    "check": "contract:check",
-    "demo": "demo:demo",
-    "doctor": "doctor:doctor",
-    "explain": "queries:explain",
-    "lock": "contract:lock",
-    "plans": "scale:plans",
-    "sql": "queries:sql",
-    "sweep": "verify:sweep",
-    "uses": "queries:uses",
-    "verify": "verify:verify",
-    "migrate": "migrate_review:app",
-    "import": "data:import_app",
-    "export": "data:export_app",
-    "embedded": "embedded:app",
-    "stats": "scale:stats_app",
-}
+"""Where each command is, and the first paragraph of its help as it stands there."""
 
 
 class _Commands(TyperGroup):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        for name, line in _COMMANDS.items():
-            self.add_command(Later(name, f"{__name__}.{_PLACES[name]}", line))
+        for name, (place, line) in _COMMANDS.items():
+            self.add_command(Later(name, f"{__name__}.{place}", line))
 
 
 app = typer.Typer(
