@@ -217,6 +217,24 @@ def test_the_library_works_without_the_extras(bare, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_a_name_is_imported_when_it_is_asked_for(tmp_path):
+    done = run(
+        sys.executable,
+        "-c",
+        "import store, sys\n"
+        "assert 'psycopg' not in sys.modules\n"
+        "assert set(store.__all__) <= set(dir(store))\n"
+        "assert store.Store.__name__ == 'Store' and store.models.User is store.User\n"
+        "assert 'store._async.store' not in sys.modules\n"
+        "from store import *\n"
+        "assert [] == [name for name in store.__all__ if name not in globals()]\n"
+        "assert not hasattr(store, 'Shop')\n",
+        cwd=tmp_path,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("package", "floor", "reason"),
     [
