@@ -8,12 +8,17 @@ from importlib import metadata
 
 from store.errors import MissingExtra
 
+_NAME = "plainstore"
+
 
 def name() -> str:
     """
     Return the name to install by.
     """
-    return (metadata.packages_distributions().get("store") or ["plainstore"])[0]
+    try:
+        return metadata.metadata(_NAME)["Name"]
+    except metadata.PackageNotFoundError:  # under another name: every file of everything installed is looked through for it
+        return (metadata.packages_distributions().get("store") or [_NAME])[0]
 
 
 def version() -> str:

@@ -67,6 +67,8 @@ class Session:
     options: Options
     report: Report
     ledger: Ledger = field(init=False)
+    left: str | None = None
+    """The fingerprint that the file before left in this run: under the lock it is what the next one finds."""
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.connection, self.options.state_schema, self.report)
@@ -97,13 +99,13 @@ class Session:
         and MigrationLocked raised when somebody keeps a table for longer than --lock-wait.
         """
         if self.connection.info.transaction_status == TransactionStatus.INTRANS:
-            self.report.fingerprint = fingerprint(self.connection)
+            self.report.fingerprint = self.left = fingerprint(self.connection)
             return self.report.fingerprint
         deadline = time.monotonic() + self.options.lock_wait
         while True:
             with Watcher(self.connect, self.connection.info.backend_pid, "the fingerprint") as watcher:
                 try:
-                    self.report.fingerprint = self._described()
+                    self.report.fingerprint = self.left = self._described()
                     return self.report.fingerprint
                 except psycopg.errors.LockNotAvailable:
                     names = "; ".join(map(str, watcher.blockers.values())) or "nobody that was seen"
