@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from store.cli._migrating import Folder, StateSchema, Wait, folder_of, reporting
+from store.cli._migrating import Folder, Schemas, StateSchema, Wait, folder_of, reporting
 from store.cli._output import AsJson, is_json, out, print_json
 from store.cli.migrate import app
 from store.errors import MigrationFolderError, Refusal
@@ -69,6 +69,9 @@ def fingerprint(
     diff: Annotated[
         Path | None, typer.Option("--diff", metavar="FILE", help="Compare with the output of --lines, and name what differs.")
     ] = None,
+    schema: Annotated[
+        list[str] | None, typer.Option("--schema", metavar="NAME", help="A schema. Repeat it for each. Default: store.")
+    ] = None,
     wait: Wait = 0.0,
     as_json: AsJson = None,
 ) -> None:
@@ -81,7 +84,7 @@ def fingerprint(
     told: list[str] = []
     with reporting(Report("fingerprint"), as_json=json):
         expected = None if diff is None else _lines_of(diff)
-        found = _review.live_lines(connector(Settings.load(), read_only=True, wait=wait))
+        found = _review.live_lines(connector(Settings.load(), read_only=True, wait=wait), schema or ("store",))
         told = [] if expected is None else _review.difference(expected, found)
     code = _DRIFT if told else 0
     if json:
@@ -105,6 +108,7 @@ def verify(
     ] = True,
     pg: ServerVersion = None,
     state_schema: StateSchema = STATE_SCHEMA,
+    schema: Schemas = None,
     wait: Wait = 0.0,
     folder: Folder = None,
     as_json: AsJson = None,
@@ -123,7 +127,7 @@ def verify(
     with reporting(Report("verify"), as_json=json):
         if live:
             connect = connector(Settings.load(), read_only=True, wait=wait)
-            found = _review.verify_live(connect, place, Options(state_schema=state_schema))
+            found = _review.verify_live(connect, place, Options(state_schema=state_schema, schemas=tuple(schema or ())))
             faults += found.faults
         if scratch:
             with _review.scratch(pg) as server:

@@ -101,7 +101,7 @@ def examine(connection: psycopg.Connection[Any], migration: SqlMigration) -> tup
     effects: list[Effect] | None = None
     try:
         effects = trace(connection, text, transactional=migration.transactional, faults=_rules.faults)
-        _finish(connection, migration)
+        finish(connection, migration)
     except Refused as error:
         found.append(_rules.told("does-not-apply", file, error.line, str(error)))
     found = [finding for finding in found if not _disproved(finding, effects or ())]
@@ -171,13 +171,15 @@ def apply(connection: psycopg.Connection[Any], migration: SqlMigration, *, back:
     try:
         trace(connection, file.text, transactional=migration.transactional)
         if not back:
-            _finish(connection, migration)
+            finish(connection, migration)
     except Refused as error:
         raise MigrationError(f"{file.name}:{error.line}: {error}") from None
 
 
-def _finish(connection: psycopg.Connection[Any], migration: SqlMigration) -> None:
-    # A batch is repeated until it finds nothing more, so that the next file meets what it left.
+def finish(connection: psycopg.Connection[Any], migration: SqlMigration) -> None:
+    """
+    Repeat a batch until it finds nothing more, so that the next file meets what it left.
+    """
     while migration.up.headers.batch and any(effect.rows for effect in trace(connection, migration.up.text)):
         pass
 
@@ -226,14 +228,21 @@ def _ledger(migration: SqlMigration, effects: Sequence[Effect]) -> str:
     ]
     quiet = 0
     for effect in effects:
-        told = [f"    lock     {mode} on {name}" for name, mode in effect.locks]
-        told += [f"    rewrite  {name}" for name in effect.rewrites]
-        told += [f"    scan     {name}" for name in effect.scans]
-        told += [f"    rows     {name}" for name in effect.rows]
-        if told:
-            lines += ["", f"line {effect.statement.line}: {_summary(effect.statement)}", *told]
+        told = told_of(effect)
+        lines += ["", *told] if told else []
         quiet += not told
     return "\n".join([*lines, "", f"{quiet} of {len(effects)} statements lock and read nothing that was there.", ""])
+
+
+def told_of(effect: Effect) -> list[str]:
+    """
+    Return the lines that say what a statement does to what was there, its own line first; none where it does nothing to it.
+    """
+    told = [f"    lock     {mode} on {name}" for name, mode in effect.locks]
+    told += [f"    rewrite  {name}" for name in effect.rewrites]
+    told += [f"    scan     {name}" for name in effect.scans]
+    told += [f"    rows     {name}" for name in effect.rows]
+    return [f"line {effect.statement.line}: {_summary(effect.statement)}", *told] if told else []
 
 
 def _summary(statement: Statement) -> str:
