@@ -7,7 +7,7 @@ Every file is applied on a throw-away database whose tables hold rows, in the or
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from store.migrate._rules import Finding
 from store.migrate._scratch import Scratch, schemas
 from store.migrate._text import Statement
 from store.migrate._trace import Effect, Refused, trace
+from store.migrate._weigh import Size, weighed
 
 MANIFEST = "MANIFEST"
 _ALLOW = re.compile(
@@ -52,14 +53,16 @@ class Review:
         return [finding for finding in self.findings if finding.severity == "error"]
 
 
-def review(scratch: Scratch, folder: Path) -> Review:
+def review(scratch: Scratch, folder: Path, sizes: Mapping[str, Size] | None = None, *, after: str | None = None) -> Review:
     """
     Return the review of a folder; the database in use has no part in it.
 
-    A folder of a team's own is tried on top of the migrations of this package. Raises MigrationFolderError for a folder that
-    cannot be read, MissingExtra without squawk.
+    Where the sizes of its tables are given, the severities go by them, in the files after the one that is named. A folder of a
+    team's own is tried on top of the migrations of this package. Raises MigrationFolderError for a folder that cannot be read,
+    MissingExtra without squawk.
     """
     contents = readable(folder)
+    _preflight.target(contents, after, [migration.id for migration in contents.migrations], said="--after ")
     found: list[Finding] = []
     ledgers: dict[str, str] = {}
     manifest: list[str] = []
@@ -68,7 +71,8 @@ def review(scratch: Scratch, folder: Path) -> Review:
         filler, unfilled = Filler(connection), list[str]()
         for migration in contents.migrations:
             unfilled = filler.fill()
-            findings, effects = examine(connection, migration)
+            weigh = after is None or migration.id > after
+            findings, effects = examine(connection, migration, sizes if weigh else None)
             found += findings
             if effects is None:
                 break
@@ -77,7 +81,7 @@ def review(scratch: Scratch, folder: Path) -> Review:
             manifest.append(_manifest_line(migration, _fingerprint.fingerprint(connection, own)))
         else:
             for each in contents.repeatables:
-                found += examine(connection, SqlMigration(each.id, each.up, None))[0]
+                found += examine(connection, SqlMigration(each.id, each.up, None), sizes)[0]
     return Review(sorted(found), ledgers, manifest, unfilled)
 
 
@@ -92,7 +96,9 @@ def readable(path: Path) -> Folder:
     return folder
 
 
-def examine(connection: psycopg.Connection[Any], migration: SqlMigration) -> tuple[list[Finding], list[Effect] | None]:
+def examine(
+    connection: psycopg.Connection[Any], migration: SqlMigration, sizes: Mapping[str, Size] | None = None
+) -> tuple[list[Finding], list[Effect] | None]:
     """
     Apply one migration and return what is to be said about it, and what each statement did; None where PostgreSQL refused it.
     """
@@ -108,7 +114,7 @@ def examine(connection: psycopg.Connection[Any], migration: SqlMigration) -> tup
     for effect in effects or ():
         found += _rules.of_effect(file, effect, batch=migration.up.headers.batch)
         found += [_rules.told(rule, file, effect.statement.line, name) for rule, name in sorted(effect.faults)]
-    return _allowed(file, text, found), effects
+    return _allowed(file, text, [weighed(each, effects or (), sizes or {}) for each in found]), effects
 
 
 def write(folder: Path, made: Review) -> list[str]:

@@ -8,11 +8,15 @@ from store.migrate._rehearse import Tried, rehearse
 from store.migrate._rules import Finding
 from store.migrate._scratch import Scratch, scratch, version_like
 from store.migrate._verify import Verified, live_lines, verify_live, verify_scratch
+from store.migrate._weigh import LARGE, SMALL, Size
 
 __all__ = [
+    "LARGE",
+    "SMALL",
     "Finding",
     "Review",
     "Scratch",
+    "Size",
     "Tried",
     "Verified",
     "difference",
