@@ -17,11 +17,11 @@ import psycopg
 from store import _files
 from store.errors import MigrationError, MigrationFolderError
 from store.migrate import _fingerprint, _preflight, _rules, _squawk
+from store.migrate._beside import ledger, manifest_line
 from store.migrate._fill import Filler
 from store.migrate._folder import Folder, SqlMigration, read
 from store.migrate._rules import Finding
 from store.migrate._scratch import Scratch, schemas
-from store.migrate._text import Statement
 from store.migrate._trace import Effect, Refused, trace
 from store.migrate._weigh import Size, weighed
 
@@ -29,7 +29,6 @@ MANIFEST = "MANIFEST"
 _ALLOW = re.compile(
     r"^[ \t]*--[ \t]*store:[ \t]*allow:[ \t]*(?P<rule>[a-z-]*)[ \t]*(?::[ \t]*(?P<reason>\S.*))?$", re.MULTILINE
 )
-_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +75,13 @@ def review(scratch: Scratch, folder: Path, sizes: Mapping[str, Size] | None = No
             found += findings
             if effects is None:
                 break
-            ledgers[f"{migration.id}.locks.txt"] = _ledger(migration, effects)
+            filler.fill()
+            back = _rollback(connection, migration)
+            if isinstance(back, Refused) and migration.down is not None:
+                found.append(_rules.told("does-not-apply", migration.down.name, back.line, str(back)))
+            ledgers[f"{migration.id}.locks.txt"] = ledger(migration, effects, back)
             own = [name for name in schemas(connection) if name not in before]
-            manifest.append(_manifest_line(migration, _fingerprint.fingerprint(connection, own)))
+            manifest.append(manifest_line(migration, _fingerprint.fingerprint(connection, own)))
         else:
             for each in contents.repeatables:
                 found += examine(connection, SqlMigration(each.id, each.up, None), sizes)[0]
@@ -190,6 +193,21 @@ def finish(connection: psycopg.Connection[Any], migration: SqlMigration) -> None
         pass
 
 
+def _rollback(connection: psycopg.Connection[Any], migration: SqlMigration) -> list[Effect] | Refused:
+    # What it takes back is there again afterwards: the next file stands on it.
+    if migration.down is None:
+        return []
+    try:
+        if migration.transactional:
+            with connection.transaction(force_rollback=True):
+                return trace(connection, migration.down.text)
+        effects = trace(connection, migration.down.text, transactional=False)
+    except Refused as error:
+        return error
+    apply(connection, migration)
+    return effects
+
+
 def _disproved(finding: Finding, effects: Sequence[Effect]) -> bool:
     # Text cannot see that a validated CHECK spares SET NOT NULL its scan; the trace did.
     if finding.rule not in _squawk.SEEN_BY_TRACE:
@@ -218,48 +236,3 @@ def _allowed(file: str, text: str, found: Iterable[Finding]) -> list[Finding]:
     for match in re.finditer("squawk-ignore", text):
         kept.add(_rules.told("allow-without-reason", file, text.count("\n", 0, match.start()) + 1))
     return sorted(kept)
-
-
-# --- what stands beside the files ------------------------------------------------------------------------------------
-
-
-def _ledger(migration: SqlMigration, effects: Sequence[Effect]) -> str:
-    reason = migration.up.headers.irreversible
-    lines = [
-        f"What {migration.id}.sql does to what was there before it, on every supported PostgreSQL.",
-        "Made by `store migrate lint --write`: read it, do not edit it.",
-        "",
-        f"transactional: {'yes' if migration.transactional else 'no'}",
-        f"reversible: {f'no, {reason}' if migration.down is None else f'yes, by {migration.down.name}'}",
-    ]
-    quiet = 0
-    for effect in effects:
-        told = told_of(effect)
-        lines += ["", *told] if told else []
-        quiet += not told
-    return "\n".join([*lines, "", f"{quiet} of {len(effects)} statements lock and read nothing that was there.", ""])
-
-
-def told_of(effect: Effect) -> list[str]:
-    """
-    Return the lines that say what a statement does to what was there, its own line first; none where it does nothing to it.
-    """
-    told = [f"    lock     {mode} on {name}" for name, mode in effect.locks]
-    told += [f"    rewrite  {name}" for name in effect.rewrites]
-    told += [f"    scan     {name}" for name in effect.scans]
-    told += [f"    rows     {name}" for name in effect.rows]
-    return [f"line {effect.statement.line}: {_summary(effect.statement)}", *told] if told else []
-
-
-def _summary(statement: Statement) -> str:
-    text, end = "", 0
-    for token, at in zip(statement.tokens, statement.offsets, strict=True):
-        text += " " * (at > end > 0) + statement.text[at : at + len(token.text)]
-        end = at + len(token.text)
-    line = " ".join(text.split()).replace("( ", "(").replace(" )", ")")
-    return line if len(line) <= _SHOWN else line[: _SHOWN - 1].rstrip() + "…"
-
-
-def _manifest_line(migration: SqlMigration, fingerprint: str) -> str:
-    down = "-" if migration.down is None else migration.down.sha256
-    return f"{migration.id} up {migration.up.sha256} down {down} fingerprint {fingerprint}"

@@ -12,9 +12,10 @@ from typing import Any
 import psycopg
 
 from store.migrate import _fingerprint
+from store.migrate._beside import told_of
 from store.migrate._fill import ROWS, Filler
 from store.migrate._folder import Folder, SqlMigration
-from store.migrate._lint import apply, finish, foundation, readable, told_of
+from store.migrate._lint import apply, finish, foundation, readable
 from store.migrate._plan import Plan
 from store.migrate._report import Clock
 from store.migrate._scratch import Scratch
