@@ -133,12 +133,12 @@ class Stage:
         url = f"postgresql+psycopg:///{self.database}?host={where['host']}&port={where['port']}&user={where['user']}"
         ours = ["store", "migrate", "up", "--json", "--folder", str(self.folder), *options]
         theirs = ["yoyo", "apply", "--batch", "--no-config-file", "-d", url, str(self.folder)]
-        script = how.pop("script", None)
+        script, prefix = how.pop("script", None), how.pop("prefix", ())
         command = theirs if self.stock else ours
         begin = ["-c", script, *command[1:]] if script else ["-m", *command]
         environment = os.environ | {"DATABASE_URL": self.dsn, "PYTHONWARNINGS": "ignore"} | how.pop("env", {})
         return subprocess.Popen(
-            [sys.executable, *begin], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how
+            [*prefix, sys.executable, *begin], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how
         )
 
     def run(self, *options: str) -> subprocess.CompletedProcess[str]:
