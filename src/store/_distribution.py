@@ -9,14 +9,19 @@ from importlib import metadata
 
 from store.errors import MissingExtra
 
+_NAME = "plainstore"
+
 
 @cache
 def name() -> str:
     """
     Return the name to install by: that of the distribution which brings our command.
     """
-    found = metadata.entry_points(group="console_scripts", value="_store_command:main")
-    return next((each.dist.name for each in found if each.dist is not None), "plainstore")
+    try:
+        return metadata.metadata(_NAME)["Name"]
+    except metadata.PackageNotFoundError:  # installed under another name
+        found = metadata.entry_points(group="console_scripts", value="_store_command:main")
+        return next((each.dist.name for each in found if each.dist is not None), _NAME)
 
 
 def version() -> str:

@@ -37,6 +37,7 @@ __all__ = [
     "LockWait",
     "LongTimeout",
     "Role",
+    "Schemas",
     "SearchPath",
     "StateSchema",
     "StatementTimeout",
@@ -125,6 +126,14 @@ LongTimeout = Annotated[
 Role = Annotated[str | None, typer.Option("--role", help="Act as this role (SET ROLE): what is made belongs to it.")]
 StateSchema = Annotated[
     str, typer.Option("--state-schema", parser=_identifier, help="Where the state of this folder is kept; one a folder.")
+]
+Schemas = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--schema",
+        metavar="NAME",
+        help="A schema the fingerprint is of; repeat it for each. Default: those that the files make, and those of the record.",
+    ),
 ]
 SearchPath = Annotated[
     str, typer.Option("--search-path", help="For folders with unqualified names. Without it, such a name is an error.")

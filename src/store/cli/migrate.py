@@ -18,6 +18,7 @@ from store.cli._migrating import (
     LockWait,
     LongTimeout,
     Role,
+    Schemas,
     SearchPath,
     StatementTimeout,
     StateSchema,
@@ -66,6 +67,7 @@ def up(
     long_timeout: LongTimeout = _D.long_timeout,
     role: Role = None,
     state_schema: StateSchema = _D.state_schema,
+    schema: Schemas = None,
     search_path: SearchPath = "",
     folder: Folder = None,
     as_json: AsJson = None,
@@ -80,6 +82,7 @@ def up(
         statement_timeout=statement_timeout,
         long_timeout=long_timeout,
         state_schema=state_schema,
+        schemas=tuple(schema or ()),
         search_path=search_path,
         allow_out_of_order=frozenset(allow_out_of_order or ()),
         strict=strict,
@@ -102,8 +105,11 @@ def down(
     wait: Wait = 0.0,
     lock_wait: LockWait = _D.lock_wait,
     lock_timeout: LockTimeout = _D.lock_timeout,
+    statement_timeout: StatementTimeout = _D.statement_timeout,
+    long_timeout: LongTimeout = _D.long_timeout,
     role: Role = None,
     state_schema: StateSchema = _D.state_schema,
+    schema: Schemas = None,
     search_path: SearchPath = "",
     folder: Folder = None,
     as_json: AsJson = None,
@@ -112,7 +118,15 @@ def down(
     Take the latest migration back by its .rollback.sql file. What its tables held is lost.
     """
     json, report = is_json(as_json), Report("down")
-    options = Options(lock_wait=lock_wait, lock_timeout=lock_timeout, state_schema=state_schema, search_path=search_path)
+    options = Options(
+        lock_wait=lock_wait,
+        lock_timeout=lock_timeout,
+        statement_timeout=statement_timeout,
+        long_timeout=long_timeout,
+        state_schema=state_schema,
+        schemas=tuple(schema or ()),
+        search_path=search_path,
+    )
     with reporting(report, as_json=json):
         settings = Settings.load()
         _refuse_down(settings, allowed=allow_down)
@@ -130,8 +144,11 @@ def redo(
     allow_down: AllowDown = False,
     wait: Wait = 0.0,
     lock_wait: LockWait = _D.lock_wait,
+    statement_timeout: StatementTimeout = _D.statement_timeout,
+    long_timeout: LongTimeout = _D.long_timeout,
     role: Role = None,
     state_schema: StateSchema = _D.state_schema,
+    schema: Schemas = None,
     search_path: SearchPath = "",
     folder: Folder = None,
     as_json: AsJson = None,
@@ -140,7 +157,14 @@ def redo(
     Take the latest migration back and apply it again, under one lock; 8 when the schema is not what it was.
     """
     json, report = is_json(as_json), Report("redo")
-    options = Options(lock_wait=lock_wait, state_schema=state_schema, search_path=search_path)
+    options = Options(
+        lock_wait=lock_wait,
+        statement_timeout=statement_timeout,
+        long_timeout=long_timeout,
+        state_schema=state_schema,
+        schemas=tuple(schema or ()),
+        search_path=search_path,
+    )
     with reporting(report, as_json=json):
         settings = Settings.load()
         _refuse_down(settings, allowed=allow_down)

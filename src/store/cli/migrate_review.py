@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from store.cli._migrating import Folder, StateSchema, Wait, folder_of, reporting
+from store.cli._migrating import Folder, Schemas, StateSchema, Wait, folder_of, reporting
 from store.cli._output import AsJson, is_json, out, print_json
 from store.cli.migrate import app
-from store.errors import MigrationFolderError, Refusal
+from store.contract import stats as _stats
+from store.errors import InvalidInput, MigrationFolderError, Refusal
 from store.migrate import Options, Report, connector
 from store.migrate import review as _review
 from store.settings import Settings
@@ -38,6 +39,15 @@ def lint(
     write: Annotated[
         bool, typer.Option("--write", help="Write the .locks.txt beside each migration, and MANIFEST, from what was seen.")
     ] = False,
+    stats: Annotated[
+        Path | None,
+        typer.Option(
+            "--stats", metavar="FILE", help="Judge by the sizes that `store stats dump FILE` wrote where the tables are."
+        ),
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option("--after", metavar="ID", help="With --stats: judge only what comes after this one.")
+    ] = None,
     pg: ServerVersion = None,
     as_json: AsJson = None,
 ) -> None:
@@ -45,12 +55,19 @@ def lint(
     Review migrations before anybody runs them: by their text (squawk), and by what they lock, rewrite, read and change on a
     throw-away server that is made for it. The database in use has no part in it.
 
+    With --stats, a finding about what takes long names rows and size of its tables, and goes by them: an error is a warning
+    where each table is known to have fewer than 10,000 rows, a warning is an error where the statement reads or rewrites one of
+    1,000,000 or more. A table that FILE does not have (empty, new, or never analysed) is judged as without --stats, and what
+    breaks queries, loses rows or deadlocks is as grave at any size.
+
     Exit codes: 0 nothing forbidden (warnings included), 2 the folder cannot be read, 9 an error was found, or a .locks.txt or
     MANIFEST beside the files is not what they do.
     """
     json, folder = is_json(as_json), folder_of(place)
+    with reporting(Report("lint"), as_json=json):
+        sizes = None if stats is None else _sizes(stats)
     with reporting(Report("lint"), as_json=json), _review.scratch(pg) as server:
-        made = _review.review(server, folder)
+        made = _review.review(server, folder, sizes, after=after)
         written = _review.write(folder, made) if write and not made.errors else []
         stale = _review.stale(folder, made)
     code = _REFUSED if made.errors or stale else 0
@@ -69,6 +86,9 @@ def fingerprint(
     diff: Annotated[
         Path | None, typer.Option("--diff", metavar="FILE", help="Compare with the output of --lines, and name what differs.")
     ] = None,
+    schema: Annotated[
+        list[str] | None, typer.Option("--schema", metavar="NAME", help="A schema. Repeat it for each. Default: store.")
+    ] = None,
     wait: Wait = 0.0,
     as_json: AsJson = None,
 ) -> None:
@@ -81,7 +101,7 @@ def fingerprint(
     told: list[str] = []
     with reporting(Report("fingerprint"), as_json=json):
         expected = None if diff is None else _lines_of(diff)
-        found = _review.live_lines(connector(Settings.load(), read_only=True, wait=wait))
+        found = _review.live_lines(connector(Settings.load(), read_only=True, wait=wait), schema or ("store",))
         told = [] if expected is None else _review.difference(expected, found)
     code = _DRIFT if told else 0
     if json:
@@ -105,6 +125,7 @@ def verify(
     ] = True,
     pg: ServerVersion = None,
     state_schema: StateSchema = STATE_SCHEMA,
+    schema: Schemas = None,
     wait: Wait = 0.0,
     folder: Folder = None,
     as_json: AsJson = None,
@@ -123,7 +144,7 @@ def verify(
     with reporting(Report("verify"), as_json=json):
         if live:
             connect = connector(Settings.load(), read_only=True, wait=wait)
-            found = _review.verify_live(connect, place, Options(state_schema=state_schema))
+            found = _review.verify_live(connect, place, Options(state_schema=state_schema, schemas=tuple(schema or ())))
             faults += found.faults
         if scratch:
             with _review.scratch(pg) as server:
@@ -147,6 +168,14 @@ def _object(command: str, code: int, **more: Any) -> None:
 def _end(code: int) -> None:
     if code:
         raise typer.Exit(code)
+
+
+def _sizes(path: Path) -> dict[str, _review.Size]:
+    try:
+        found = _stats.load(path)
+    except InvalidInput as error:
+        raise MigrationFolderError(str(error)) from None
+    return {name: _review.Size(each.rows, each.pages) for name, each in found.relations.items()}
 
 
 def _lines_of(path: Path) -> list[str]:

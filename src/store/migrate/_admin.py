@@ -8,12 +8,21 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from store.errors import MigrationDrift, MigrationFolderError, MigrationHistoryError, MigrationLocked, MigrationRefused
-from store.migrate import _lock, _preflight, _runner
+from store.errors import (
+    MigrationDrift,
+    MigrationFolderError,
+    MigrationHistoryError,
+    MigrationLocked,
+    MigrationRefused,
+    MissingExtra,
+)
+from store.migrate import _lock, _preflight, _runner, _scratch
+from store.migrate._fingerprint import difference, lines
 from store.migrate._folder import ROLLBACK, Folder, read
 from store.migrate._ledger import Entry
+from store.migrate._rehearse import lines_at
 from store.migrate._report import Options, Report
-from store.migrate._session import APPLICATION, Connect, opened
+from store.migrate._session import APPLICATION, Connect, Session, opened
 
 MANIFEST = "MANIFEST"
 _WORDS = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
@@ -48,10 +57,12 @@ def baseline(
             raise MigrationHistoryError(
                 f"{applied[-1][0]} is recorded as applied: a baseline is for a database without a record"
             )
+        session.cover(contents.schemas)
         expected, found = _expected(contents, id_), session.fingerprint()
-        if expected != found:
+        if expected != found.hash:
             raise MigrationDrift(
-                f"the schema is not what {id_} leaves: fingerprint {found[:12]}, expected {expected[:12]}; nothing was recorded"
+                f"the schema is not what {id_} leaves: fingerprint {found.hash[:12]}, expected {expected[:12]}; nothing was "
+                f"recorded\n{_difference(session, contents, id_)}"
             )
         session.create_state()
         chosen = [migration for migration in contents.migrations if migration.id <= id_]
@@ -109,6 +120,19 @@ def new(folder: Path, words: str) -> Created:
     created.up.write_text(f"-- Why, in one sentence.\n{depends}\n", encoding="utf-8")
     created.down.write_text("-- What is lost, in one sentence.\n\n", encoding="utf-8")
     return created
+
+
+def _difference(session: Session, folder: Folder, id_: str) -> str:
+    """
+    Return what differs, a line an object: the files up to this one are applied to a throw-away server, and looked at there.
+    """
+    try:
+        with _scratch.scratch(_scratch.version_like(session.report.server_version)) as server:
+            expected = lines_at(server, folder, id_, session.schemas)
+    except MissingExtra as error:
+        return f"to see which objects differ: {error}"
+    told = difference(expected, lines(session.connection, session.schemas))
+    return "\n".join(told) or f"what {folder.path} makes up to {id_} is there: it is {MANIFEST} that says something else"
 
 
 def _expected(folder: Folder, id_: str) -> str:

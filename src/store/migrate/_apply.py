@@ -112,6 +112,7 @@ class _Work:
         """
         self.step.duration_ms = self.clock.ms()
         report, entry = self.session.report, self.entry
+        self.session.left = None
         message = "interrupted" if error is None else str(error)
         sqlstate = error.sqlstate if error else None
         found: dict[str, Any] = {"id": entry.id, "file": self.file.name, "line": line, "sqlstate": sqlstate}
@@ -129,7 +130,7 @@ class _Work:
 
 def _run(session: Session, file: SqlFile, entry: Entry, record: Record, *, outside: bool) -> Step:
     session.name(entry.id)
-    entry = replace(entry, before=session.fingerprint())
+    entry = replace(entry, before=session.left or session.fingerprint())
     work = _Work(session, file, entry, record, Step(entry.id, entry.operation, transactional=not outside))
     with _told(work):
         if outside:

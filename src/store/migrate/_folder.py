@@ -89,11 +89,30 @@ class Folder:
     repeatables: list[Repeatable] = field(default_factory=list[Repeatable])
     refusals: list[Refusal] = field(default_factory=list[Refusal])
 
+    @property
+    def schemas(self) -> tuple[str, ...]:
+        """
+        The schemas that its files make, sorted.
+        """
+        statements = (each for migration in self.migrations for each in migration.up.statements)
+        return tuple(sorted({name for each in statements if (name := _schema(each.words)) is not None}))
+
     def refuse(self, rule: str, message: str, id_: str | None = None, code: int = 2) -> None:
         """
         Note one more thing that is wrong.
         """
         self.refusals.append(Refusal(rule, code, message, id_))
+
+
+def _schema(words: tuple[str, ...]) -> str | None:
+    """
+    Return the name of the schema that this statement makes.
+    """
+    if words[:2] != ("create", "schema"):
+        return None
+    rest = words[5:] if words[2:5] == ("if", "not", "exists") else words[2:]
+    name = rest[1] if rest[0] == "authorization" else rest[0]
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def read(path: Path) -> Folder:

@@ -25,6 +25,8 @@ class Plan:
     hash: str
     pending: tuple[dict[str, Any], ...]
     sql: str
+    applied: tuple[str, ...] = ()
+    """What the database has, in the order in which it was applied, without what is to be mended."""
 
 
 def plan(
@@ -36,12 +38,15 @@ def plan(
     options, report = options or Options(), report or Report("plan")
     contents = read(folder)
     with _runner.refusing(report), opened(connect, options, report, writes=False) as session:
+        session.cover(contents.schemas)
         _runner.check(session, contents, to)
         report.plan_hash = seal(session, contents, to)
         todo = list(_todo(session, contents, to))
         sql = "".join([_head(session, report.plan_hash), *(text for _, text in todo)])
         report.pending = [each for each, _ in todo]
-    return Plan(report.plan_hash, tuple(report.pending), sql)
+        due = {each["id"] for each in report.pending}
+        applied = tuple(name for name, _ in session.backend.applied() if name not in due)
+    return Plan(report.plan_hash, tuple(report.pending), sql, applied)
 
 
 def _todo(session: Session, folder: Folder, to: str | None) -> Iterator[tuple[dict[str, Any], str]]:

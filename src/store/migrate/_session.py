@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,8 +27,8 @@ from store.errors import (
 )
 from store.migrate import _lock
 from store.migrate._backend import Backend
-from store.migrate._fingerprint import fingerprint
-from store.migrate._ledger import Ledger
+from store.migrate._fingerprint import OURS, fingerprint
+from store.migrate._ledger import Fingerprint, Ledger
 from store.migrate._report import Options, Report
 from store.migrate._watch import Watcher
 
@@ -67,6 +67,10 @@ class Session:
     options: Options
     report: Report
     ledger: Ledger = field(init=False)
+    schemas: tuple[str, ...] = OURS
+    """What the fingerprint is of."""
+    left: Fingerprint | None = None
+    """The fingerprint that the file before left in this run: under the lock it is what the next one finds."""
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.connection, self.options.state_schema, self.report)
@@ -82,6 +86,14 @@ class Session:
                 "`store migrate unlock` takes the row away"
             )
 
+    def cover(self, made: Iterable[str]) -> None:
+        """
+        Let the fingerprint be of what the options name, else of the schemas that the files make and that the record was of.
+        """
+        recorded = self.ledger.fingerprint()
+        known = {*made, *(recorded.schemas if recorded is not None and recorded.schemas != OURS else ())}
+        self.schemas = tuple(sorted(self.options.schemas or known)) or OURS
+
     def create_state(self) -> None:
         """
         Create what is missing of the state.
@@ -89,7 +101,7 @@ class Session:
         self.backend.create_state()
         self.ledger.create()
 
-    def fingerprint(self) -> str:
+    def fingerprint(self) -> Fingerprint:
         """
         Return the fingerprint of the schema as it is, and keep it for the report.
 
@@ -97,25 +109,28 @@ class Session:
         and MigrationLocked raised when somebody keeps a table for longer than --lock-wait.
         """
         if self.connection.info.transaction_status == TransactionStatus.INTRANS:
-            self.report.fingerprint = fingerprint(self.connection)
-            return self.report.fingerprint
+            return self._keep(fingerprint(self.connection, self.schemas))
         deadline = time.monotonic() + self.options.lock_wait
         while True:
             with Watcher(self.connect, self.connection.info.backend_pid, "the fingerprint") as watcher:
                 try:
-                    self.report.fingerprint = self._described()
-                    return self.report.fingerprint
+                    return self._keep(self._described())
                 except psycopg.errors.LockNotAvailable:
                     names = "; ".join(map(str, watcher.blockers.values())) or "nobody that was seen"
             if time.monotonic() >= deadline:
                 raise MigrationLocked(f"a table of the schema is locked by {names}: nothing was done, try again later")
             time.sleep(0.5)
 
+    def _keep(self, hash_: str) -> Fingerprint:
+        self.report.fingerprint = hash_
+        self.left = Fingerprint(hash_, self.schemas)
+        return self.left
+
     def _described(self) -> str:
         with self.connection.transaction():
             bound = f"{round(self.options.lock_timeout * 1000)}ms"
             self.connection.execute("SELECT set_config('lock_timeout', %s, true)", (bound,))
-            return fingerprint(self.connection)
+            return fingerprint(self.connection, self.schemas)
 
     def name(self, what: str) -> None:
         """

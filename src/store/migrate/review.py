@@ -4,22 +4,30 @@ Looking at migrations and schemas without changing either: lint, fingerprint, ve
 
 from store.migrate._fingerprint import difference, digest
 from store.migrate._lint import Review, review, stale, write
+from store.migrate._rehearse import Tried, rehearse
 from store.migrate._rules import Finding
-from store.migrate._scratch import Scratch, scratch
+from store.migrate._scratch import Scratch, scratch, version_like
 from store.migrate._verify import Verified, live_lines, verify_live, verify_scratch
+from store.migrate._weigh import LARGE, SMALL, Size
 
 __all__ = [
+    "LARGE",
+    "SMALL",
     "Finding",
     "Review",
     "Scratch",
+    "Size",
+    "Tried",
     "Verified",
     "difference",
     "digest",
     "live_lines",
+    "rehearse",
     "review",
     "scratch",
     "stale",
     "verify_live",
     "verify_scratch",
+    "version_like",
     "write",
 ]
