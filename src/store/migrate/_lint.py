@@ -101,7 +101,7 @@ def examine(connection: psycopg.Connection[Any], migration: SqlMigration) -> tup
     effects: list[Effect] | None = None
     try:
         effects = trace(connection, text, transactional=migration.transactional, faults=_rules.faults)
-        _finish(connection, migration)
+        finish(connection, migration)
     except Refused as error:
         found.append(_rules.told("does-not-apply", file, error.line, str(error)))
     found = [finding for finding in found if not _disproved(finding, effects or ())]
@@ -171,13 +171,15 @@ def apply(connection: psycopg.Connection[Any], migration: SqlMigration, *, back:
     try:
         trace(connection, file.text, transactional=migration.transactional)
         if not back:
-            _finish(connection, migration)
+            finish(connection, migration)
     except Refused as error:
         raise MigrationError(f"{file.name}:{error.line}: {error}") from None
 
 
-def _finish(connection: psycopg.Connection[Any], migration: SqlMigration) -> None:
-    # A batch is repeated until it finds nothing more, so that the next file meets what it left.
+def finish(connection: psycopg.Connection[Any], migration: SqlMigration) -> None:
+    """
+    Repeat a batch until it finds nothing more, so that the next file meets what it left.
+    """
     while migration.up.headers.batch and any(effect.rows for effect in trace(connection, migration.up.text)):
         pass
 
@@ -231,12 +233,15 @@ def _ledger(migration: SqlMigration, effects: Sequence[Effect]) -> str:
         told += [f"    scan     {name}" for name in effect.scans]
         told += [f"    rows     {name}" for name in effect.rows]
         if told:
-            lines += ["", f"line {effect.statement.line}: {_summary(effect.statement)}", *told]
+            lines += ["", f"line {effect.statement.line}: {summary(effect.statement)}", *told]
         quiet += not told
     return "\n".join([*lines, "", f"{quiet} of {len(effects)} statements lock and read nothing that was there.", ""])
 
 
-def _summary(statement: Statement) -> str:
+def summary(statement: Statement) -> str:
+    """
+    Return a statement on one line, cut where it is long.
+    """
     text, end = "", 0
     for token, at in zip(statement.tokens, statement.offsets, strict=True):
         text += " " * (at > end > 0) + statement.text[at : at + len(token.text)]
