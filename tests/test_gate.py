@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -32,6 +33,7 @@ from tests.databases import TestServer
 QUERIES = _files.folder("sql") / "queries"
 MIGRATIONS = _files.folder("migrations")
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "migrations.md"
+FUNCTION = "CREATE FUNCTION store.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';"
 VIEW = "CREATE VIEW store.tagged AS SELECT n.id, n.tag FROM store.notes AS n"
 LAYOUT = (review.Layout("sql/queries", "migrations"),)
 
@@ -61,6 +63,10 @@ COPY store.notes (id, body) FROM STDIN;
 -- Give notes out.
 -- kind: copy
 COPY (SELECT n.id, n.body FROM store.notes AS n) TO STDOUT;
+
+-- name: drop_note(id)!
+-- Delete a note.
+DELETE FROM store.notes AS n WHERE n.id = :id::bigint;
 
 -- name: find_note(tag)^
 -- The note of a tag.
@@ -155,7 +161,8 @@ OWN = {
         "CREATE INDEX gifts_order_id_idx ON store.gifts (order_id);\n"
         "ALTER TABLE store.orders ADD COLUMN gift_note text, ADD COLUMN gift_count integer NOT NULL DEFAULT 0;\n"
         "CREATE INDEX orders_gift_note_idx ON store.orders (gift_note);\n"
-        "COMMENT ON TABLE store.orders IS 'Orders.';\n"
+        "COMMENT ON TABLE store.orders IS 'Orders.';\nCOMMENT ON FUNCTION store.schema_version() IS 'Where we are.';\n"
+        "CREATE OR REPLACE FUNCTION store.schema_version() RETURNS text LANGUAGE sql IMMUTABLE RETURN '0110_harmless';\n"
         "ALTER TABLE store.inventory VALIDATE CONSTRAINT inventory_small;"
     ),
     "0111_drop_table": "DROP TABLE store.order_imports CASCADE;",
@@ -315,6 +322,30 @@ def test_optional_filter_breaks_its_query_once(judge: Judge) -> None:
     assert [each for each in told(made) if each[1] == "notes.search_notes"] == [("0002_x", "notes.search_notes", 2, "42703")]
 
 
+def test_null_is_told_to_those_who_meet_it(judge: Judge) -> None:
+    """
+    Who reads a column that may be null now; not who only writes it, nor who compares it before.
+    """
+    made = judge(_0002="ALTER TABLE store.notes ALTER COLUMN body DROP NOT NULL;")
+
+    assert {name for each in made.errors for name in each.queries} == {
+        "notes.copy_out",
+        "notes.find_note",
+        "notes.list_links",
+    }
+
+
+def test_parameter_that_is_never_none_may_become_required(judge: Judge) -> None:
+    """
+    Without `-- null:` the session refuses None before it is sent.
+    """
+    queries = NOTES.replace("-- null: tag\n", "")
+    made = judge(queries, before=queries, _0002="ALTER TABLE store.notes ALTER COLUMN tag SET NOT NULL;")
+
+    assert [each.rule for each in made.verdicts if "notes.add_note" in each.queries] == ["may-change"]
+    assert {name for each in made.errors for name in each.queries} == {"notes.copy_notes"}
+
+
 def test_star_meets_a_new_column(judge: Judge) -> None:
     """
     A query that names no columns answers others than its DTO has.
@@ -356,6 +387,21 @@ def test_star_meets_a_new_column(judge: Judge) -> None:
             "ALTER TABLE store.notes ALTER COLUMN state SET DEFAULT 'done';",
             "store.notes.state is filled by default 'done'::store.state, and was by default 'open'::store.state",
             {"notes.add_note", "notes.copy_notes"},
+        ),
+        (
+            "ALTER TABLE store.notes ADD CONSTRAINT notes_body_key UNIQUE (body);",
+            "store.notes has the rule notes_body_key: UNIQUE (body)",
+            {"notes.add_note", "notes.copy_notes"},
+        ),
+        (
+            "ALTER TABLE store.links ADD CONSTRAINT links_note FOREIGN KEY (note_id) REFERENCES store.notes (id) NOT VALID;",
+            "store.links has the rule links_note: FOREIGN KEY (note_id) REFERENCES store.notes(id) NOT VALID",
+            {"notes.drop_note"},
+        ),
+        (
+            FUNCTION + " CREATE TRIGGER kept BEFORE DELETE ON store.notes FOR EACH ROW EXECUTE FUNCTION store.f();",
+            "the trigger kept of store.notes is new",
+            {"notes.add_note", "notes.copy_notes", "notes.drop_note"},
         ),
         (
             "CREATE POLICY seen ON store.links USING (true);",
@@ -468,7 +514,7 @@ def test_new_query_names_the_migration_it_needs(judge: Judge) -> None:
     assert [(each.query, each.migration, each.message) for each in made.needs] == [
         ("notes.take_notes", "0003_x", "column n.kind does not exist (42703)")
     ]
-    assert made.needs[0].place.endswith("new/sql/queries/notes.sql:40")
+    assert made.needs[0].place.endswith("new/sql/queries/notes.sql:44")
 
 
 def test_new_label_of_an_enum_is_seen_after_its_commit(judge: Judge) -> None:
@@ -575,6 +621,22 @@ def repository(tmp_path: Path) -> Path:
     return root
 
 
+def test_repeatable_file_of_a_commit(repository: Path) -> None:
+    """
+    What the release has in the subfolder too is not pending, until it changes.
+    """
+    (repository / "migrations" / "repeatable").mkdir()
+    (repository / "migrations" / "repeatable" / "views.sql").write_text("SELECT 1;", encoding="utf-8")
+    git(repository, "add", "-A")
+    git(repository, "commit", "--quiet", "-m", "two")
+
+    assert pending("HEAD", repository) == ("1.8.0", [])
+
+    (repository / "migrations" / "repeatable" / "views.sql").write_text("SELECT 2;", encoding="utf-8")
+
+    assert pending("HEAD", repository) == ("1.8.0", ["repeatable/views"])
+
+
 @pytest.mark.parametrize("ref", ["v1.8.0", "main", "HEAD", "HEAD~0", "refs/tags/v1.8.0"])
 def test_commit_of_the_repository_of_the_migrations(repository: Path, ref: str) -> None:
     """
@@ -630,13 +692,15 @@ def test_wheel(tmp_path: Path) -> None:
     assert pending(str(path), new) == ("1.7.0", ["0002_x"])
 
 
-def test_wheel_writes_nowhere_else(tmp_path: Path) -> None:
+def test_wheel_writes_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     A name that leads out of the folder is no file of a release.
     """
     new = written(tmp_path / "new", _0002=BREAK)
     outside = {"store/migrations/../../../0009_x.sql": "SELECT 1;", "store/migrations/repeatable/../../x.sql": "SELECT 1;"}
     path = wheel(tmp_path / "evil.whl", written(tmp_path / "old"), **outside)
+    (home := tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(home))
 
     assert pending(str(path), new) == ("1.7.0", ["0002_x"])
     assert list(tmp_path.rglob("0009_x.sql")) == []
@@ -770,7 +834,7 @@ def test_command_speaks_json(
 
     assert (code, found["exit_code"], found["outcome"], found["command"]) == (9, 9, "refused", "gate")
     assert found["previous"] == {"ref": "v1.8.0", "version": "1.8.0"}
-    assert (found["pending"], found["judged"], found["needs"]) == (["0002_x"], 8, [])
+    assert (found["pending"], found["judged"], found["needs"]) == (["0002_x"], 9, [])
     assert found["findings"] == [
         {
             "file": "migrations/0002_x.sql",
@@ -784,11 +848,11 @@ def test_command_speaks_json(
             "migration": "0002_x",
             "ddl": "ALTER TABLE store.links DROP COLUMN url",
             "queries": ["notes.list_links"],
-            "place": "sql/queries/notes.sql:24",
+            "place": "sql/queries/notes.sql:28",
             "sqlstate": "42703",
         }
     ]
-    assert "0002_x (1 of 1): 8 queries of v1.8.0" in err
+    assert "0002_x (1 of 1): 9 queries of v1.8.0" in err
 
 
 def test_command_speaks_to_people_and_to_github(
@@ -800,9 +864,9 @@ def test_command_speaks_to_people_and_to_github(
     assert code == 9
     assert out.splitlines()[:2] == [
         "migrations/0002_x.sql:1  ALTER TABLE store.links DROP COLUMN url",
-        '  error query-refused  notes.list_links of v1.8.0: column "url" does not exist (42703) (sql/queries/notes.sql:24)',
+        '  error query-refused  notes.list_links of v1.8.0: column "url" does not exist (42703) (sql/queries/notes.sql:28)',
     ]
-    assert out.splitlines()[-1] == "8 queries of v1.8.0, 1 pending migrations: 1 errors, 0 warnings"
+    assert out.splitlines()[-1] == "9 queries of v1.8.0, 1 pending migrations: 1 errors, 0 warnings"
 
     code, out, _ = run("--previous", "v1.8.0", *TEAM, "--format", "github")
 

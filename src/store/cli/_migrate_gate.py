@@ -12,7 +12,7 @@ import typer
 
 from store import _files
 from store.cli._migrating import folder_of, reporting
-from store.cli._output import AsJson, is_json, out, print_json, printable
+from store.cli._output import AsJson, err, is_json, out, print_json, printable
 from store.contract.findings import shown
 from store.migrate import Report
 from store.migrate import review as _review
@@ -74,7 +74,8 @@ def gate(
         layouts = _review.OWN if sql is None else _layouts(queries, folder)
         with _review.previous(previous, queries, folder, layouts) as running:
             made = _review.Gate([])
-            if _review.pending(running, folder):
+            if steps := _review.pending(running, folder):
+                err.print(f"{len(steps)} pending migrations are tried on a throw-away server")
                 with _review.scratch(pg) as server:
                     made = _review.gate(server, running, folder, queries, "app" if sql else "store")
     code = _REFUSED if made.errors else 0

@@ -50,8 +50,8 @@ class Change(NamedTuple):
         if self.touch == "has the type":
             types = [*(each.type for each in facts.columns), *(each.type for each in facts.parameters)]
             return any(each.removesuffix("[]") in self.names for each in types)
-        touched = facts.writes if self.touch == "writes" else (*facts.reads, *facts.writes, *facts.locks)
-        return any(re.match(rf"{re.escape(name)}(?:[. ]|$)", each) for each in touched for name in self.names)
+        touched = facts.writes if self.touch == "writes" else (*facts.reads, *facts.writes)
+        return any(each == name or each.startswith(f"{name}.") for each in touched for name in self.names)
 
 
 def changes(before: Sequence[str], after: Sequence[str]) -> Iterator[Change]:
@@ -95,20 +95,20 @@ def _attached(kind: str, name: str, was: str | None, now: str | None, *, is_doma
     if kind != "constraint":
         word = "is gone" if now is None else "is new" if was is None else "is another"
         touch: Touch = "writes" if kind == "trigger" else "reads or writes"
-        yield Change(f"the {kind} {own} of {owner} {word}", touch, _plain([owner]))
+        yield Change(f"the {kind} {own} of {owner} {word}", touch, _plain([owner, _deleted(owner)]))
     # One that is NOT VALID holds for new rows already.
     elif now is not None and _REFUSES.match(now) and (was or "").removesuffix("NOT VALID").strip() != now:
-        tables = [owner, *(found["table"] for found in _FOREIGN.finditer(now))]
-        yield Change(f"{owner} has the rule {own}: {now}", "has the type" if is_domain else "writes", _plain(tables))
+        others = [_deleted(found["table"]) for found in _FOREIGN.finditer(now)]
+        touch = "has the type" if is_domain else "writes"
+        yield Change(f"{owner} has the rule {own}: {now}", touch, _plain([owner, *others]))
 
 
 def _replaced(kind: str, name: str, was: str, now: str) -> Iterator[Change]:
     owner, _, own = name.rpartition(".")
     if kind == "table":
         if ("row security" in was) != ("row security" in now):
-            yield Change(
-                f"{name} {'has' if 'row security' in now else 'has no'} row security", "reads or writes", _plain([name])
-            )
+            has = "has" if "row security" in now else "has no"
+            yield Change(f"{name} {has} row security", "reads or writes", _plain([name, _deleted(name)]))
     elif kind == "column":
         if "not null" in now and "not null" not in was:
             yield Change(f"{owner}.{own} takes no null any more", "writes", _plain([name]))
@@ -121,6 +121,10 @@ def _replaced(kind: str, name: str, was: str, now: str) -> Iterator[Change]:
         yield Change(f"the {kind} {name} is {now}, and was {was}", "has the type", _plain([name]))
     elif kind in ("aggregate", "function", "procedure"):
         yield Change(f"the {kind} {name} is another", "calls", _plain([name.partition("(")[0]]))
+
+
+def _deleted(table: str) -> str:
+    return f"{table} (delete)"  # as Facts.writes says it
 
 
 def _plain(names: Sequence[str]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ What PostgreSQL says of queries on a schema, and what of it a program that was w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -46,7 +46,7 @@ def key(statement: Statement) -> Key:
     return statement.title, statement.text, statement.parameters
 
 
-def observe(connection: psycopg.Connection[Any], statements: Iterable[Statement]) -> dict[Key, Seen]:
+def observe(connection: psycopg.Connection[Any], statements: Sequence[Statement]) -> dict[Key, Seen]:
     """
     Return what PostgreSQL makes of each text: the facts, with the tables that its plan reads whole, or its refusal.
 

@@ -175,8 +175,8 @@ def _blobs(top: Path, commit: str, paths: Sequence[str]) -> dict[str, bytes]:
     found: dict[str, str] = {}
     for entry in filter(None, listed.split(b"\0")):
         about, _, name = entry.partition(b"\t")
-        mode, kind, blob = about.decode().split()
-        if kind == "blob" and mode.startswith("100"):
+        _, kind, blob = about.decode().split()
+        if kind == "blob":
             found[os.fsdecode(name)] = blob
     content = _git(top, "cat-file", "--batch", given="".join(f"{blob}\n" for blob in found.values()).encode())
     files: dict[str, bytes] = {}
