@@ -404,6 +404,11 @@ def test_star_meets_a_new_column(judge: Judge) -> None:
             {"notes.add_note", "notes.copy_notes", "notes.drop_note"},
         ),
         (
+            "REVOKE SELECT ON store.notes FROM PUBLIC; CREATE TABLE store.more (id bigint); REVOKE ALL ON store.more FROM PUBLIC;",
+            "a role has fewer rights, and the queries were not tried as that role",
+            set(),
+        ),
+        (
             "CREATE POLICY seen ON store.links USING (true);",
             "the policy seen of store.links is new",
             {"notes.list_links"},
@@ -872,6 +877,24 @@ def test_command_speaks_to_people_and_to_github(
 
     assert code == 9
     assert out.startswith("::error file=migrations/0002_x.sql,line=1,col=1,title=query-refused::notes.list_links of v1.8.0: ")
+
+
+def test_command_says_what_comes_first(
+    run: Callable[..., tuple[int, str, str]], repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    (repository / "migrations" / "0002_x.sql").write_text("ALTER TABLE store.notes ADD COLUMN kind text;", encoding="utf-8")
+    more = "\n-- name: {}()\n-- Kinds.\nSELECT n.kind FROM store.notes AS n;\n"
+    text = NOTES + more.format("take_notes") + more.format("type_notes")
+    (repository / "sql" / "queries" / "notes.sql").write_text(text, encoding="utf-8")
+    code, out, _ = run("--previous", "v1.8.0", *TEAM, "--no-json")
+
+    assert code == 0
+    assert out.splitlines() == [
+        "migrate first, deploy then; before `store migrate down`, roll the code back:",
+        "  without 0002_x: column n.kind does not exist (42703): notes.take_notes, notes.type_notes",
+        "9 queries of v1.8.0, 1 pending migrations: 0 errors, 0 warnings",
+    ]
 
 
 def test_nothing_pending_needs_no_server(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

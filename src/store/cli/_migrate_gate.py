@@ -130,8 +130,11 @@ def _print(running: _review.Previous, made: _review.Gate) -> None:
             _line(f"  instead: {mend}")
     if made.needs:
         _line("migrate first, deploy then; before `store migrate down`, roll the code back:")
+        waiting: dict[tuple[str, str], list[str]] = {}
         for need in made.needs:
-            _line(f"  {need.query} ({need.place}) needs {need.migration}: {need.message}")
+            waiting.setdefault((need.migration, need.message), []).append(need.query)
+        for (migration, message), queries in waiting.items():
+            _line(f"  without {migration}: {message}: {', '.join(queries)}")
     warnings = len(made.verdicts) - len(made.errors)
     _line(
         f"{made.judged} queries of {running.ref}, {len(made.pending)} pending migrations: {len(made.errors)} errors, "

@@ -73,6 +73,18 @@ def changes(before: Sequence[str], after: Sequence[str]) -> Iterator[Change]:
             yield from _replaced(kind, name, was, now)
 
 
+def takes_rights(words: Sequence[str], before: Sequence[str]) -> bool:
+    """
+    Whether a statement takes rights from a role, on something that was there before.
+    """
+    if words[0] != "revoke":
+        return False
+    target = " ".join(words).replace(" . ", ".").partition(" on ")[2].partition("(")[0]
+    named = re.findall(r"[\w$]+\.[\w$]+", target)
+    known = {name.partition("(")[0] for _, name in _parsed(before)}
+    return not named or not known.isdisjoint(named)
+
+
 def _parsed(lines: Sequence[str]) -> _Lines:
     found = (_LINE.match(_uncommented(line) + " ") for line in lines)
     return {(each["kind"], each["name"]): each["definition"].strip() for each in found if each is not None}

@@ -128,7 +128,7 @@ class Trial:
             seen = self._observed()
             broken = self._broken(seen)
         self._breaks(step, effects, broken)
-        self._changes(step, effects, list(_behaviour.changes(before, self._lines())))
+        self._changes(step, effects, before)
         return seen
 
     def _lines(self) -> list[str]:
@@ -150,7 +150,7 @@ class Trial:
             mark = _mark(each, fault)
             self._told.add(mark)
             effect = _blamed(effects, mark)
-            severity, mend = (fault.severity, "") if fault.severity == "warning" else self._sentence(step)
+            severity, mend = (fault.severity, "") if fault.severity == "warning" else self._weighed(step)
             self._made.verdicts.append(
                 Verdict(
                     fault.rule,
@@ -167,7 +167,7 @@ class Trial:
                 )
             )
 
-    def _sentence(self, step: SqlMigration) -> tuple[Severity, str]:
+    def _weighed(self, step: SqlMigration) -> tuple[Severity, str]:
         """
         Return how much a break in this migration weighs, and the way out: `contract-after` names the last release that breaks.
         """
@@ -191,8 +191,8 @@ class Trial:
             )
         return "error", f"the file waits for a release newer than {allowed}, and {running} runs: deploy that one first"
 
-    def _changes(self, step: SqlMigration, effects: Sequence[Effect], changes: Iterable[_behaviour.Change]) -> None:
-        for change in changes:
+    def _changes(self, step: SqlMigration, effects: Sequence[Effect], before: Sequence[str]) -> None:
+        for change in _behaviour.changes(before, self._lines()):
             feel = {
                 each.full_name
                 for each in self._old.texts
@@ -202,7 +202,7 @@ class Trial:
                 effect = _blamed(effects, ("", change.what))
                 self._felt(step, effect, change.what, sorted(feel))
         for effect in effects:
-            if effect.statement.begins("revoke"):
+            if _behaviour.takes_rights(effect.statement.words, before):
                 self._felt(step, effect, "a role has fewer rights, and the queries were not tried as that role", [])
 
     def _felt(self, step: SqlMigration, effect: Effect, what: str, feel: Sequence[str]) -> None:
