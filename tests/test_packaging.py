@@ -20,6 +20,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from store.migrate import review
+
 pytestmark = pytest.mark.serverless
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -113,6 +115,17 @@ def test_sdist_holds_what_its_tests_need(built):
 
     assert {"pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "scripts/unasync", "tests/test_packaging.py"} <= names
     assert not [name for name in names if re.search(r"__pycache__|(^|/)\.(env|venv|data)", name)]
+
+
+def test_wheel_is_a_release_for_the_gate(built):
+    """
+    `store migrate gate --previous plainstore-0.1.0-py3-none-any.whl` finds version, queries and migrations in it.
+    """
+    _, wheel, _ = built
+    queries, migrations = ROOT / "sql" / "queries", ROOT / "migrations"
+    with review.previous(str(wheel), queries, migrations, review.OWN) as running:
+        assert (running.version, review.pending(running, migrations)) == (PROJECT["version"], [])
+        assert {path.name for path in queries.glob("*.sql")} == {path.name for path in running.queries.glob("*.sql")}
 
 
 @pytest.fixture(scope="module")

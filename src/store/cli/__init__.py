@@ -96,7 +96,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="The commerce data layer that a person can read.\n\n"
     "What asks a server reads DATABASE_URL (or PGHOST, PGDATABASE, ...) from the environment or from .env in the working "
-    "directory and invents none; lock, check, sql, uses, plans and migrate lint need no server of yours. "
+    "directory and invents none; lock, check, sql, uses, plans, migrate lint and migrate gate need no server of yours. "
     "To try things out: [bold]store embedded use[/], then [bold]store demo[/].",
 )
 
