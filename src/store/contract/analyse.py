@@ -14,7 +14,7 @@ from store.contract import access, exact
 from store.contract import catalog as catalogue
 from store.contract.catalog import Catalog
 from store.contract.describe import DescribedColumn, Description, describe
-from store.contract.door import analysed, attempt, rolled_back
+from store.contract.door import keep, kept, rolled_back, undo
 from store.contract.facts import Column, Facts, Finding, Parameter
 from store.contract.nodes import Node
 from store.contract.nullability import Prover
@@ -77,16 +77,14 @@ def analyse(connection: Connection[Any], queries: Iterable[Query], *, search_pat
         described = {one.title: _describe(connection, one) for one in queries}
         types = [(oid, -1) for one in described.values() if isinstance(one, Description) for oid in one.parameters]
         catalogue.load_types(connection, types, catalog)
-        trees: dict[str, Node] = {}
-        for one in queries:
+        for number, one in enumerate(queries, 1):
             description = described[one.title]
             if isinstance(description, Description):
                 names = [_for_function(catalog.types[oid, -1].name) for oid in description.parameters]
-                tree = analysed(connection, one.text, names)
-                if isinstance(tree, Finding):
-                    found[one.title] = tree
-                else:
-                    trees[one.title] = tree
+                if (refused := keep(connection, number, one.text, names)) is not None:
+                    found[one.title] = refused
+        stored = kept(connection)
+        trees = {one.title: tree for number, one in enumerate(queries, 1) if (tree := stored.get(number)) is not None}
         catalogue.load(connection, trees.values(), catalog)
         catalogue.load_types(connection, _types(described, trees, catalog), catalog)
     for one in queries:
@@ -94,6 +92,7 @@ def analyse(connection: Connection[Any], queries: Iterable[Query], *, search_pat
         if isinstance(description, Description):
             if one.title in trees:
                 found[one.title] = _facts(one, description, Scope(trees[one.title], None, catalog))
+            found.setdefault(one.title, Finding("0A000", "there is no statement"))
         else:
             found[one.title] = description
     return {one.title: found[one.title] for one in queries}
@@ -102,8 +101,10 @@ def analyse(connection: Connection[Any], queries: Iterable[Query], *, search_pat
 def _describe(connection: Connection[Any], query: Query) -> Description | Facts | Finding:
     if query.kind == "copy":
         return Facts(mode="write" if _COPY_IN.search(query.text) else "read")
-    with attempt(connection):
-        return describe(connection, query.text)
+    found = describe(connection, query.text)
+    if isinstance(found, Finding):
+        undo(connection)
+    return found
 
 
 def _for_function(name: str) -> str:
@@ -127,13 +128,14 @@ def _facts(query: Query, description: Description, scope: Scope) -> Facts | Find
     if (gap := access.missing(scope.query, catalog)) is not None:
         return gap
     is_required = required(scope, len(description.parameters))
+    prover = Prover()
     parameters = (
         Parameter(name, catalogue.plain(catalog.types[oid, -1].name), wanted)
         for name, oid, wanted in zip(query.parameters, description.parameters, is_required, strict=True)
     )
     return Facts(
         parameters=tuple(parameters),
-        columns=tuple(_column(column, number, scope) for number, column in enumerate(description.columns, 1)),
+        columns=tuple(_column(column, number, scope, prover) for number, column in enumerate(description.columns, 1)),
         reads=access.reads(scope.query, catalog),
         writes=access.writes(scope.query, catalog),
         functions=access.functions(scope.query, catalog),
@@ -144,7 +146,7 @@ def _facts(query: Query, description: Description, scope: Scope) -> Facts | Find
     )
 
 
-def _column(column: DescribedColumn, number: int, scope: Scope) -> Column:
+def _column(column: DescribedColumn, number: int, scope: Scope, prover: Prover) -> Column:
     """
     Return a column; a name that ends in ! or ? says whether it may be NULL, whatever is proven.
     """
@@ -159,7 +161,7 @@ def _column(column: DescribedColumn, number: int, scope: Scope) -> Column:
     return Column(
         name=column.name[:-1] if is_declared else column.name,
         type=catalogue.plain(known.name),
-        is_nullable=column.name.endswith("?") if is_declared else not Prover().column(scope, number),
+        is_nullable=column.name.endswith("?") if is_declared else not prover.column(scope, number),
         origin=f"{relation.name}.{attribute.name}" if relation is not None and attribute is not None else None,
         note="declared" if is_declared else _note(expression, scope),
     )

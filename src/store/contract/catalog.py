@@ -11,7 +11,7 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
-from store.contract.nodes import Node, queries_of, walk
+from store.contract.nodes import Node, queries_of
 
 # A column is NOT NULL when it is so in the table and in everything that inherits from it. PostgreSQL 18 also calls a column
 # NOT NULL whose constraint was never validated; rows of a foreign table nobody checks, and a rule returns what it likes.
@@ -205,10 +205,10 @@ def load(connection: Connection[Any], queries: Iterable[Node], catalog: Catalog)
     operators: set[int] = set()
     while waiting:
         relations: set[int] = set()
-        for node in (node for query in waiting for node in walk(query)):
-            relations.add(node["relid"] or 0)
-            functions.update(node[name] or 0 for name in ("funcid", "opfuncid", "aggfnoid", "winfnoid"))
-            operators.add(node["opno"] or 0)
+        for node in (node for query in waiting for node in query.below):
+            relations.add(node.get("relid") or 0)
+            functions.add(node.function)
+            operators.add(node.get("opno") or 0)
         added = _load_relations(connection, sorted(relations - catalog.relations.keys() - {0}), catalog)
         waiting = [relation.view for relation in added if relation.view is not None]
     for oid, schema, name, signature, volatility, is_strict, arguments in _ask(connection, _FUNCTIONS, [sorted(functions)]):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from store._queries import Statement
@@ -21,7 +22,9 @@ def of_statement(statement: Statement) -> str:
     blanks do not count.
     """
     texts = (
-        [f"[{text.label}] {fold(text.text)}" for text in statement.texts()] if statement.variants else [fold(statement.text)]
+        [f"[{text.label}] {_folded(text.text)}" for text in statement.texts()]
+        if statement.variants
+        else [_folded(statement.text)]
     )
     marks = [f"-- null: {name}" for name in sorted({name for text in statement.texts() for name in text.nullable})]
     marks += [f"-- rows: {statement.rows}"] if statement.rows else []
@@ -36,6 +39,9 @@ def of_migrations(folders: Iterable[Path]) -> str:
     from store.migrate import forward  # and yoyo with it, which an application does without
 
     return _of("\0".join(f"{each.name}\n{each.text}" for folder in folders for each in forward(folder)).encode())
+
+
+_folded = lru_cache(maxsize=1024)(fold)  # a check hashes every text twice
 
 
 def _of(content: bytes) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from store.contract.catalog import Catalog
-from store.contract.nodes import Node, walk
+from store.contract.nodes import Node
 
 _MAKERS = frozenset(
     f"{kind}_{name}"
@@ -24,14 +24,14 @@ def json_numbers(query: Node, catalog: Catalog) -> tuple[str, ...]:
     """
     Return where a numeric, or a list of them, goes into JSON as a number: 'argument 4 of json_build_object'.
     """
-    return tuple(sorted({place for node in walk(query) for place in _of(node, catalog)}))
+    return tuple(sorted({place for node in query.below for place in _of(node, catalog)}))
 
 
 def _of(node: Node, catalog: Catalog) -> Iterator[str]:
     if node.tag == "JSONCONSTRUCTOREXPR":
         name = "a JSON constructor"
     else:
-        made = catalog.functions.get(node["funcid"] or node["aggfnoid"] or node["winfnoid"])
+        made = catalog.functions.get(node.function)
         if made is None or not made.is_built_in or made.name not in _MAKERS:
             return
         name = made.name
