@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from store import _distribution
-from store.cli.contract import check, lock
+from store.cli.contract import check, grants, lock
 from store.cli.data import export_app, import_app
 from store.cli.demo import demo
 from store.cli.doctor import doctor
@@ -27,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="The commerce data layer that a person can read.\n\n"
     "What asks a server reads DATABASE_URL (or PGHOST, PGDATABASE, ...) from the environment or from .env in the working "
-    "directory and invents none; lock, check, sql, uses, plans and migrate lint need no server of yours. "
+    "directory and invents none; lock, check, grants, sql, uses, plans and migrate lint need no server of yours. "
     "To try things out: [bold]store embedded use[/], then [bold]store demo[/].",
 )
 app.add_typer(migrate_app, name="migrate")
@@ -39,6 +39,7 @@ app.command()(check)
 app.command()(demo)
 app.command()(doctor)
 app.command()(explain)
+app.command()(grants)
 app.command()(lock)
 app.command()(plans)
 app.command()(sql)

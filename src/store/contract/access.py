@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 from store.contract import allowed
 from store.contract import scope as names
-from store.contract.catalog import Catalog, Function
+from store.contract.catalog import Catalog
 from store.contract.facts import Finding
+from store.contract.functions import Function
 from store.contract.nodes import Node
 
 _SELECT, _DELETE = 2, 8

@@ -16,6 +16,7 @@ from store.contract.catalog import Catalog
 from store.contract.describe import DescribedColumn, Description, describe
 from store.contract.door import keep, kept, rolled_back, undo
 from store.contract.facts import Column, Facts, Finding, Parameter
+from store.contract.needs import needs
 from store.contract.nodes import Node
 from store.contract.nullability import Prover
 from store.contract.parameters import required
@@ -143,6 +144,7 @@ def _facts(query: Query, description: Description, scope: Scope) -> Facts | Find
         mode=access.mode(scope.query, catalog),
         at_most_one=at_most_one(scope),
         json_numbers=exact.json_numbers(scope.query, catalog),
+        needs=needs(scope.query, catalog),
     )
 
 

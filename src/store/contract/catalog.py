@@ -11,7 +11,8 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
-from store.contract.nodes import Node, queries_of
+from store.contract.functions import Function, load_functions
+from store.contract.nodes import Node, queries_of, regclass
 
 # A column is NOT NULL when it is so in the table and in everything that inherits from it. PostgreSQL 18 also calls a column
 # NOT NULL whose constraint was never validated; rows of a foreign table nobody checks, and a rule returns what it likes.
@@ -22,7 +23,7 @@ _RELATIONS = """
         SELECT f.root, i.inhrelid FROM family AS f INNER JOIN pg_catalog.pg_inherits AS i ON i.inhparent = f.member
     )
     SELECT
-        c.oid, n.nspname, c.relname, c.relkind::text,
+        c.oid, n.nspname, c.relname, c.oid::regclass::text, c.relkind::text,
         EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = c.oid),
         EXISTS (
             SELECT FROM pg_catalog.pg_trigger AS g
@@ -80,10 +81,32 @@ _INDEXES = """
         AND (r.relkind = 'p' OR NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = r.oid))
     ORDER BY x.indisprimary DESC, c.relname
 """
-_FUNCTIONS = """
-    SELECT p.oid, n.nspname, p.proname, p.oid::regprocedure::text, p.provolatile::text, p.proisstrict, p.pronargs
-    FROM pg_catalog.pg_proc AS p INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-    WHERE p.oid = ANY (%s::oid[])
+# Functions and sequences that a row needs which is written: of CHECKs, defaults, generated columns and indexes, by column or 0.
+_EXPRESSIONS = """
+    SELECT c.oid, coalesce(f.adnum, 0), d.refclassid = 'pg_catalog.pg_class'::regclass, d.refobjid
+    FROM pg_catalog.pg_class AS c
+    LEFT JOIN pg_catalog.pg_attrdef AS f ON f.adrelid = c.oid
+    INNER JOIN pg_catalog.pg_depend AS d ON
+        (d.classid, d.objid) = ('pg_catalog.pg_attrdef'::regclass, f.oid)
+        OR (d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid IN (
+            SELECT o.oid FROM pg_catalog.pg_constraint AS o
+            WHERE o.contype = 'c' AND (o.conrelid = c.oid OR o.contypid IN (
+                SELECT a.atttypid FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.oid
+            ))
+        ))
+        OR (d.classid = 'pg_catalog.pg_class'::regclass AND d.objid IN (
+            SELECT i.indexrelid FROM pg_catalog.pg_index AS i WHERE i.indrelid = c.oid
+        ))
+    WHERE
+        c.oid = ANY (%s::oid[])
+        AND (
+            d.refclassid = 'pg_catalog.pg_proc'::regclass
+            OR (d.classid, d.refclassid) = ('pg_catalog.pg_attrdef'::regclass, 'pg_catalog.pg_class'::regclass)
+            AND d.refobjid IN (SELECT s.seqrelid FROM pg_catalog.pg_sequence AS s)
+        )
+"""
+_TRIGGERS = """
+    SELECT g.tgrelid, g.tgfoid FROM pg_catalog.pg_trigger AS g WHERE g.tgrelid = ANY (%s::oid[]) AND NOT g.tgisinternal
 """
 _OPERATORS = """
     SELECT o.oid, n.nspname, o.oprname
@@ -136,28 +159,21 @@ class Relation:
 
     name: str
     """Without the schema where that is `store`."""
+    spelled: str
+    """As SQL writes it, schema and quotes included."""
     kind: str
     has_children: bool
     fills_rows: bool
     """Whether a trigger sees a row before its NOT NULL columns are checked."""
     view: Node | None
+    functions: set[int] = field(default_factory=set[int])
+    """Those that PostgreSQL calls when a row is written, with the rights of who writes it: of CHECKs, defaults and indexes."""
+    triggers: set[int] = field(default_factory=set[int])
+    """The functions of its triggers, which nobody needs a right to call."""
+    sequences: dict[int, int] = field(default_factory=dict[int, int])
+    """The sequence that a column takes its default from. Of an identity column nobody needs a right on it."""
     attributes: dict[int, Attribute] = field(default_factory=dict[int, Attribute])
     indexes: list[UniqueIndex] = field(default_factory=list[UniqueIndex])
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """
-    A function, aggregate or window function.
-    """
-
-    name: str
-    signature: str
-    is_built_in: bool
-    volatility: str
-    """'i', 's' or 'v'."""
-    is_strict: bool
-    arguments: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,15 +220,17 @@ def load(connection: Connection[Any], queries: Iterable[Node], catalog: Catalog)
     functions: set[int] = set()
     operators: set[int] = set()
     while waiting:
-        relations: set[int] = set()
+        relations: set[int] = {each for one in catalog.relations.values() for each in one.sequences.values()}
         for node in (node for query in waiting for node in query.below):
-            relations.add(node.get("relid") or 0)
+            relations.add(node.get("relid") or regclass(node))
             functions.add(node.function)
             operators.add(node.get("opno") or 0)
         added = _load_relations(connection, sorted(relations - catalog.relations.keys() - {0}), catalog)
+        functions |= {each for relation in added for each in relation.functions | relation.triggers}
         waiting = [relation.view for relation in added if relation.view is not None]
-    for oid, schema, name, signature, volatility, is_strict, arguments in _ask(connection, _FUNCTIONS, [sorted(functions)]):
-        catalog.functions[oid] = Function(name, signature, schema == "pg_catalog", volatility, is_strict, arguments)
+        called = load_functions(connection, sorted(functions - catalog.functions.keys()))
+        catalog.functions |= called
+        waiting += [body for function in called.values() for body in function.bodies or ()]
     for oid, schema, name in _ask(connection, _OPERATORS, [sorted(operators)]):
         catalog.operators[oid] = Operator(name, schema == "pg_catalog")
     catalog.loose_collations = frozenset(oid for (oid,) in _ask(connection, _COLLATIONS, []))
@@ -240,14 +258,23 @@ def plain(name: str) -> str:
 def _load_relations(connection: Connection[Any], oids: list[int], catalog: Catalog) -> list[Relation]:
     if not oids:
         return []
-    for oid, schema, name, kind, has_children, fills, rule, number, *attribute in _ask(connection, _RELATIONS, [oids, oids]):
+    for oid, schema, name, spelled, kind, has_children, fills, rule, number, *column in _ask(
+        connection, _RELATIONS, [oids, oids]
+    ):
         if oid not in catalog.relations:
             view = queries_of(rule)[0] if rule is not None else None
-            catalog.relations[oid] = Relation(plain(f"{schema}.{name}"), kind, has_children, fills, view)
-        catalog.relations[oid].attributes[number] = Attribute(*attribute)
+            catalog.relations[oid] = Relation(plain(f"{schema}.{name}"), spelled, kind, has_children, fills, view)
+        catalog.relations[oid].attributes[number] = Attribute(*column)
     for oid, name, keys, collations, equalities in _ask(connection, _INDEXES, [oids]):
         operators = tuple(frozenset(map(int, found.split())) for found in equalities)
         catalog.relations[oid].indexes.append(UniqueIndex(name, tuple(keys), tuple(collations), operators))
+    for oid, column, is_sequence, used in _ask(connection, _EXPRESSIONS, [oids]):
+        if is_sequence:
+            catalog.relations[oid].sequences[column] = used
+        else:
+            catalog.relations[oid].functions.add(used)
+    for oid, called in _ask(connection, _TRIGGERS, [oids]):
+        catalog.relations[oid].triggers.add(called)
     return [catalog.relations[oid] for oid in oids if oid in catalog.relations]
 
 

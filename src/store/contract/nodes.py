@@ -24,6 +24,7 @@ _ALIASES = re.compile(r"\{ALIAS (?:[^\\}]++|\\.)*+\}", re.DOTALL)
 _PLACES = re.compile(r"location \d+")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _INTEGER = re.compile(r"-?\d+")
+_REGCLASS = 2205
 _WORDS = {"<>": None, "true": True, "false": False}
 
 
@@ -93,6 +94,15 @@ def queries_of(text: str) -> list[Node]:
         elif isinstance(value, Node) and value.tag == "QUERY":
             found.append(value)
     return found
+
+
+def regclass(node: Node) -> int:
+    """
+    Return the OID of the relation that a constant names, as in nextval('carts_id_seq'); 0 for any other node.
+    """
+    if node.tag != "CONST" or node["consttype"] != _REGCLASS or node["constisnull"]:
+        return 0
+    return int.from_bytes(node["constvalue"][:4], "little")
 
 
 def _value(piece: str, pieces: Iterator[str]) -> Any:
