@@ -143,7 +143,7 @@ def _facts(query: Query, description: Description, scope: Scope) -> Facts | Find
         locks=access.locks(scope.query, catalog),
         mode=access.mode(scope.query, catalog),
         at_most_one=at_most_one(scope),
-        json_numbers=exact.json_numbers(scope.query, catalog),
+        json_numbers=exact.json_numbers(scope),
         needs=needs(scope.query, catalog),
     )
 

@@ -118,8 +118,21 @@ _TYPES = """
     FROM unnest(%s::oid[], %s::integer[]) AS k (oid, modifier) INNER JOIN pg_catalog.pg_type AS t ON t.oid = k.oid
 """
 _NUMERICS = """
-    SELECT t.oid FROM pg_catalog.pg_type AS t LEFT JOIN pg_catalog.pg_type AS e ON e.oid = t.typelem
-    WHERE 1700 IN (t.oid, t.typbasetype, t.typelem, e.typbasetype)
+    WITH RECURSIVE parts (part, whole) AS (
+        SELECT t.typelem, t.oid FROM pg_catalog.pg_type AS t WHERE t.typelem <> 0
+        UNION ALL
+        SELECT t.typbasetype, t.oid FROM pg_catalog.pg_type AS t WHERE t.typbasetype <> 0
+        UNION ALL
+        SELECT a.atttypid, c.reltype
+        FROM pg_catalog.pg_class AS c
+        INNER JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE c.reltype <> 0
+    ), exact (oid) AS (
+        SELECT 'pg_catalog.numeric'::regtype::oid
+        UNION
+        SELECT p.whole FROM exact AS e INNER JOIN parts AS p ON p.part = e.oid
+    )
+    SELECT e.oid FROM exact AS e
 """
 _COLLATIONS = "SELECT c.oid FROM pg_catalog.pg_collation AS c WHERE NOT c.collisdeterministic"
 
@@ -209,7 +222,7 @@ class Catalog:
     loose_collations: frozenset[int] = frozenset()
     """Those under which different texts are equal."""
     numerics: frozenset[int] = frozenset()
-    """The types numeric, its domains and the arrays of both."""
+    """The type numeric, its domains, and the arrays and rows that hold one at any depth."""
 
 
 def load(connection: Connection[Any], queries: Iterable[Node], catalog: Catalog) -> None:
