@@ -15,7 +15,8 @@ from store.contract import catalog as catalogue
 from store.contract.catalog import Catalog
 from store.contract.describe import DescribedColumn, Description, describe
 from store.contract.door import keep, kept, rolled_back, undo
-from store.contract.facts import Column, Facts, Finding, Parameter
+from store.contract.elements import are_never_null
+from store.contract.facts import NO_NULL_ELEMENTS, Column, Facts, Finding, Parameter
 from store.contract.needs import needs
 from store.contract.nodes import Node
 from store.contract.nullability import Prover
@@ -160,12 +161,16 @@ def _column(column: DescribedColumn, number: int, scope: Scope, prover: Prover) 
     if own is not None and own != column.type and scope.catalog.types[own, -1].is_domain:
         known = scope.catalog.types[own, -1]
     attribute = relation.attributes.get(column.attribute) if relation is not None else None
+    kind = catalogue.plain(known.name)
+    notes = ["declared" if is_declared else _note(expression, scope)]
+    if kind.endswith("[]") and scope.query["setOperations"] is None and are_never_null(expression, scope, prover):
+        notes.append(NO_NULL_ELEMENTS)
     return Column(
         name=column.name[:-1] if is_declared else column.name,
-        type=catalogue.plain(known.name),
+        type=kind,
         is_nullable=column.name.endswith("?") if is_declared else not prover.column(scope, number),
         origin=f"{relation.name}.{attribute.name}" if relation is not None and attribute is not None else None,
-        note="declared" if is_declared else _note(expression, scope),
+        note=", ".join(note for note in notes if note is not None) or None,
     )
 
 

@@ -134,6 +134,7 @@ _NUMERICS = """
     )
     SELECT e.oid FROM exact AS e
 """
+_ARRAYS = "SELECT t.oid FROM pg_catalog.pg_type AS t WHERE t.typcategory = 'A'"
 _COLLATIONS = "SELECT c.oid FROM pg_catalog.pg_collation AS c WHERE NOT c.collisdeterministic"
 
 
@@ -221,6 +222,7 @@ class Catalog:
     types: dict[tuple[int, int], Type] = field(default_factory=dict[tuple[int, int], Type])
     loose_collations: frozenset[int] = frozenset()
     """Those under which different texts are equal."""
+    arrays: frozenset[int] = frozenset()
     numerics: frozenset[int] = frozenset()
     """The type numeric, its domains, and the arrays and rows that hold one at any depth."""
 
@@ -247,6 +249,7 @@ def load(connection: Connection[Any], queries: Iterable[Node], catalog: Catalog)
     for oid, schema, name in _ask(connection, _OPERATORS, [sorted(operators)]):
         catalog.operators[oid] = Operator(name, schema == "pg_catalog")
     catalog.loose_collations = frozenset(oid for (oid,) in _ask(connection, _COLLATIONS, []))
+    catalog.arrays = frozenset(oid for (oid,) in _ask(connection, _ARRAYS, []))
     catalog.numerics = frozenset(oid for (oid,) in _ask(connection, _NUMERICS, []))
 
 

@@ -15,10 +15,11 @@ _MAKERS = frozenset(
     for kind in ("json", "jsonb")
     for name in ("agg", "agg_strict", "build_array", "build_object", "object_agg", "object_agg_strict", "object_agg_unique")
 ) | {"array_to_json", "row_to_json", "to_json", "to_jsonb"}
-_TYPES = (
+TYPES = (
     *("vartype", "funcresulttype", "resulttype", "opresulttype", "aggtype", "wintype", "coalescetype", "casetype"),
     *("minmaxtype", "consttype", "paramtype", "array_typeid", "refrestype", "row_typeid"),
 )
+"""The fields of a node in which the type of its value may stand."""
 _OF_A_SUBQUERY = {4, 6}  # a scalar subquery, ARRAY(SELECT ...)
 
 
@@ -51,14 +52,14 @@ def _of(node: Node, scope: Scope) -> Iterator[str]:
         name = made.name
     for number, argument in enumerate(node.many("args"), 1):
         value = argument["expr"] if argument.tag == "TARGETENTRY" else argument
-        if any(value[kind] in scope.catalog.numerics for kind in _TYPES):
+        if any(value[kind] in scope.catalog.numerics for kind in TYPES):
             yield f"argument {number} of {name}"
         elif any(_is_inexact(one, level) for one, level in _parts(value, scope)):
             yield f"a column of argument {number} of {name}"
 
 
 def _is_inexact(value: Node, scope: Scope) -> bool:
-    return any(value[kind] in scope.catalog.numerics for kind in _TYPES) or any(
+    return any(value[kind] in scope.catalog.numerics for kind in TYPES) or any(
         _is_inexact(one, level) for one, level in _parts(value, scope)
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
+NO_NULL_ELEMENTS = "no null elements"
 _MODES = ("read", "write (row lock)", "write")
 
 
@@ -37,7 +38,14 @@ class Column:
     origin: str | None = None
     """The table column it is, 'orders.id', or None for an expression."""
     note: str | None = None
-    """Why it is (not) nullable where the column alone does not say: 'left join', 'declared'."""
+    """Why it is (not) nullable where the column alone does not say: 'left join', 'declared'; and 'no null elements'."""
+
+    @property
+    def may_hold_null(self) -> bool:
+        """
+        Whether it is an array in which a NULL may stand.
+        """
+        return self.type.endswith("[]") and NO_NULL_ELEMENTS not in (self.note or "").split(", ")
 
 
 class Need(NamedTuple):
