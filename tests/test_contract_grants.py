@@ -14,7 +14,6 @@ from psycopg.conninfo import conninfo_to_dict
 
 from store.contract import check, derive, grants
 from store.contract.database import connected
-from store.contract.facts import Need
 from store.contract.project import foreign, own
 from tests.databases import Connection, TestServer
 from tests.test_cli import store
@@ -102,7 +101,7 @@ def test_what_each_kind_of_statement_needs(admin, tmp_path):
     found = [set(each.whole.needs) for each in derived.stanzas["notes"]]
 
     assert derived.undescribed == ()
-    assert [{Need(*right) for right in rights} for rights in QUERIES.values()] == found
+    assert [{tuple(need) for need in needs} for needs in found] == list(QUERIES.values())
 
 
 def test_the_derived_rights_are_enough_and_none_is_too_many(admin):

@@ -83,27 +83,25 @@ _INDEXES = """
 """
 # Functions and sequences that a row needs which is written: of CHECKs, defaults, generated columns and indexes, by column or 0.
 _EXPRESSIONS = """
-    SELECT c.oid, coalesce(f.adnum, 0), d.refclassid = 'pg_catalog.pg_class'::regclass, d.refobjid
-    FROM pg_catalog.pg_class AS c
-    LEFT JOIN pg_catalog.pg_attrdef AS f ON f.adrelid = c.oid
-    INNER JOIN pg_catalog.pg_depend AS d ON
-        (d.classid, d.objid) = ('pg_catalog.pg_attrdef'::regclass, f.oid)
-        OR (d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid IN (
-            SELECT o.oid FROM pg_catalog.pg_constraint AS o
-            WHERE o.contype = 'c' AND (o.conrelid = c.oid OR o.contypid IN (
-                SELECT a.atttypid FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.oid
-            ))
-        ))
-        OR (d.classid = 'pg_catalog.pg_class'::regclass AND d.objid IN (
-            SELECT i.indexrelid FROM pg_catalog.pg_index AS i WHERE i.indrelid = c.oid
-        ))
-    WHERE
-        c.oid = ANY (%s::oid[])
-        AND (
-            d.refclassid = 'pg_catalog.pg_proc'::regclass
-            OR (d.classid, d.refclassid) = ('pg_catalog.pg_attrdef'::regclass, 'pg_catalog.pg_class'::regclass)
-            AND d.refobjid IN (SELECT s.seqrelid FROM pg_catalog.pg_sequence AS s)
-        )
+    WITH dependents (relation, spot, classid, objid) AS (
+        SELECT f.adrelid, f.adnum::integer, 'pg_catalog.pg_attrdef'::regclass, f.oid
+        FROM pg_catalog.pg_attrdef AS f WHERE f.adrelid = ANY (%s::oid[])
+        UNION ALL
+        SELECT o.conrelid, 0, 'pg_catalog.pg_constraint'::regclass, o.oid
+        FROM pg_catalog.pg_constraint AS o WHERE o.contype = 'c' AND o.conrelid = ANY (%s::oid[])
+        UNION ALL
+        SELECT a.attrelid, 0, 'pg_catalog.pg_constraint'::regclass, o.oid
+        FROM pg_catalog.pg_attribute AS a INNER JOIN pg_catalog.pg_constraint AS o ON o.contypid = a.atttypid
+        WHERE a.attrelid = ANY (%s::oid[]) AND a.attnum > 0
+        UNION ALL
+        SELECT i.indrelid, 0, 'pg_catalog.pg_class'::regclass, i.indexrelid
+        FROM pg_catalog.pg_index AS i WHERE i.indrelid = ANY (%s::oid[])
+    )
+    SELECT p.relation, p.spot, d.refclassid = 'pg_catalog.pg_class'::regclass, d.refobjid
+    FROM dependents AS p
+    INNER JOIN pg_catalog.pg_depend AS d ON d.classid = p.classid AND d.objid = p.objid
+    LEFT JOIN pg_catalog.pg_sequence AS s ON s.seqrelid = d.refobjid AND d.refclassid = 'pg_catalog.pg_class'::regclass
+    WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass OR (s.seqrelid IS NOT NULL AND p.spot > 0)
 """
 _TRIGGERS = """
     SELECT g.tgrelid, g.tgfoid FROM pg_catalog.pg_trigger AS g WHERE g.tgrelid = ANY (%s::oid[]) AND NOT g.tgisinternal
@@ -284,7 +282,7 @@ def _load_relations(connection: Connection[Any], oids: list[int], catalog: Catal
     for oid, name, keys, collations, equalities in _ask(connection, _INDEXES, [oids]):
         operators = tuple(frozenset(map(int, found.split())) for found in equalities)
         catalog.relations[oid].indexes.append(UniqueIndex(name, tuple(keys), tuple(collations), operators))
-    for oid, column, is_sequence, used in _ask(connection, _EXPRESSIONS, [oids]):
+    for oid, column, is_sequence, used in _ask(connection, _EXPRESSIONS, [oids] * 4):
         if is_sequence:
             catalog.relations[oid].sequences[column] = used
         else:

@@ -50,7 +50,7 @@ class Node(dict[str, Any]):
         The node and everything below it, in no order that means anything.
         """
         if not self._below:
-            found = [self]
+            found: list[Node] = [self]
             for one in found:
                 found.extend(one.children)
             self._below = found
