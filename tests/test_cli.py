@@ -64,10 +64,10 @@ def test_options_that_the_commands_share():
     """
     options = dict(commands(typer.main.get_command(app)))
 
-    assert {"check", "demo", "doctor", "explain", "lock", "stats dump"} == {
+    assert {"check", "demo", "doctor", "explain", "grants", "lock", "stats dump"} == {
         name for name, found in options.items() if "--dsn" in found
     }
-    assert {"demo", "embedded remove", "embedded stop", "embedded use", "explain", "sql", "stats dump"} == {
+    assert {"demo", "embedded remove", "embedded stop", "embedded use", "explain", "grants", "sql", "stats dump"} == {
         name for name, found in options.items() if "--json" not in found
     }
 

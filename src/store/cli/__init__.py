@@ -32,6 +32,10 @@ _COMMANDS = {
         "queries:explain",
         "Print the plan of a query on the server of DATABASE_URL: the generic one, or that of the values given.",
     ),
+    "grants": (
+        "contract:grants",
+        "Print the least that store_app must be granted to run the queries: columns, functions and what those read, sequences.",
+    ),
     "lock": (
         "contract:lock",
         "Write what PostgreSQL understands of every query to contracts/*.contract, for review with `git diff`.",
@@ -96,7 +100,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="The commerce data layer that a person can read.\n\n"
     "What asks a server reads DATABASE_URL (or PGHOST, PGDATABASE, ...) from the environment or from .env in the working "
-    "directory and invents none; lock, check, sql, uses, plans, migrate lint and migrate gate need no server of yours. "
+    "directory and invents none; lock, check, grants, sql, uses, plans, migrate lint and migrate gate need no server of yours. "
     "To try things out: [bold]store embedded use[/], then [bold]store demo[/].",
 )
 

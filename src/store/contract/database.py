@@ -37,14 +37,19 @@ _SESSION = """
 
 
 @contextmanager
-def opened(dsn: str | None, migrations: Sequence[Path], *, version: int | None = None) -> Generator[Connection]:
+def opened(
+    dsn: str | None, migrations: Sequence[Path], *, version: int | None = None, rights: Sequence[Path] = ()
+) -> Generator[Connection]:
     """
-    Lend a connection in autocommit to a database that can describe queries; without a DSN to a scratch server, deleted after.
+    Lend a connection in autocommit to a database that can describe queries; without a DSN to a scratch server, deleted after,
+    with the files of `rights` run in it.
 
     Raises Unavailable and the like where nothing answers, MissingExtra where there is no embedded server.
     """
     if dsn is None:
         with scratch(migrations, version) as found, connected(dict(conninfo_to_dict(found))) as connection:
+            for file in rights:
+                connection.execute(file.read_bytes(), prepare=False)
             yield connection
     else:
         with connected_to(dsn) as connection:
