@@ -305,3 +305,31 @@ def test_a_statement_that_takes_too_long_is_ended(connect: Connect, folder: Fold
     folder("-- store: timeout: 30s\nSELECT pg_sleep(0.5);", "SELECT 1;")
 
     assert ["0002_y"] == migrate.up(connect, place, options=Options(statement_timeout=0.3))
+
+
+@pytest.mark.parametrize("text", ["SELECT pg_advisory_unlock_all();", "-- transactional: false\nDISCARD ALL;"])
+def test_a_file_that_lets_go_of_the_lock_is_refused(connect: Connect, folder: Folder, text: str) -> None:
+    place = folder(text, "SELECT 1;")
+    with pytest.raises(MigrationError, match="let go of the lock of the runners"):
+        migrate.up(connect, place)
+
+    assert ["0002_y"] == migrate.pending(connect, place)
+
+
+def test_a_role_that_is_changed_outside_a_transaction_is_refused(connect: Connect, folder: Folder) -> None:
+    with pytest.raises(MigrationError, match="changed the role"):
+        migrate.up(connect, folder("-- transactional: false\nSET ROLE pg_read_all_data;", "SELECT 1;"))
+
+
+def test_whatever_a_file_sets_ends_with_it(connect: Connect, folder: Folder) -> None:
+    """
+    Not only what the runner sets itself: a file means the same in a run of its own and behind others.
+    """
+    place = folder("SET session_replication_role = replica; SET TimeZone = 'Asia/Tokyo'; SET work_mem = '1MB';", "SELECT 1;")
+    said = "current_setting('session_replication_role') || current_setting('TimeZone') || current_setting('work_mem')"
+    (place / "0003_z.sql").write_text(f"CREATE TABLE t0001.said AS SELECT {said} AS it;", encoding="utf-8")
+    (place / "0003_z.rollback.sql").write_text("DROP TABLE t0001.said;", encoding="utf-8")
+    migrate.up(connect, place)
+    before = rows(connect, f"SELECT {said}")
+
+    assert before == rows(connect, "SELECT it FROM t0001.said")

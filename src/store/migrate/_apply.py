@@ -86,8 +86,7 @@ class _Work:
             connection.execute(self.file.text.encode(), prepare=False)
             if connection.info.transaction_status != TransactionStatus.INTRANS:
                 raise MigrationError("the file ended the transaction itself: what it did is stored, and not recorded")
-            if connection.execute("SELECT current_user").fetchone() != (role,):
-                raise MigrationError(f"the file changed the role: what it made would not belong to {role}")
+            self.session.check_still_ours(role, self.file.name)
             self._done()
 
     def outside(self) -> None:
@@ -98,11 +97,13 @@ class _Work:
         last = session.ledger.newest().get(entry.id)
         resumed = last is not None and last.outcome != "done" and last.operation == entry.operation
         session.report.resumable = True
+        role = session.role()
         session.ledger.write(entry, "started")
         if self.file.headers.batch:
             _nontransactional.run_batches(session, self.file, self.step)
         else:
             _nontransactional.run(session, self.file, self.step, resumed=resumed)
+        session.check_still_ours(role, self.file.name)
         with session.connection.transaction():
             self._done()
 

@@ -26,8 +26,8 @@ _PINNED = {
     "quote_all_identifiers": "off",
     "plan_cache_mode": "force_generic_plan",  # planning takes longer than reading: once a session is enough
 }
-_READ: LiteralString = f"SELECT {', '.join(['current_setting(%s)'] * len(_PINNED))}"
-_SET: LiteralString = f"SELECT {', '.join(['set_config(%s, %s, true)'] * len(_PINNED))}"
+_READ: LiteralString = f"SELECT {', '.join(['pg_catalog.current_setting(%s)'] * len(_PINNED))}"
+_SET: LiteralString = f"SELECT {', '.join(['pg_catalog.set_config(%s, %s, true)'] * len(_PINNED))}"
 
 _SPACES = """
 WITH space AS (
