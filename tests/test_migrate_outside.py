@@ -307,18 +307,43 @@ def test_a_statement_that_takes_too_long_is_ended(connect: Connect, folder: Fold
     assert ["0002_y"] == migrate.up(connect, place, options=Options(statement_timeout=0.3))
 
 
-@pytest.mark.parametrize("text", ["SELECT pg_advisory_unlock_all();", "-- transactional: false\nDISCARD ALL;"])
-def test_a_file_that_lets_go_of_the_lock_is_refused(connect: Connect, folder: Folder, text: str) -> None:
-    place = folder(text, "SELECT 1;")
+VALIDATE = "-- transactional: false\nALTER TABLE t0001.a VALIDATE CONSTRAINT a_checked;"
+
+
+@pytest.fixture
+def checked(folder: Folder) -> Callable[[str], Path]:
+    """
+    Writes a migration that validates a constraint, which does this for every row it looks at.
+    """
+
+    def write(text: str) -> Path:
+        body = f"LANGUAGE plpgsql AS $$ BEGIN {text}; RETURN true; END $$;"
+        place = folder(VALIDATE, "SELECT 1;")
+        (place / "0002_y.rollback.sql").write_text("VACUUM t0001.a;", encoding="utf-8")
+        constraint = "ALTER TABLE t0001.a ADD CONSTRAINT a_checked CHECK (t0001.f(id)) NOT VALID;"
+        made = f"{TABLE} CREATE FUNCTION t0001.f(bigint) RETURNS boolean {body} {constraint}"
+        (place / "0001_x.sql").write_text(made, encoding="utf-8")
+        return place
+
+    return write
+
+
+def test_a_file_that_lets_go_of_the_lock_is_refused(connect: Connect, folder: Folder) -> None:
+    place = folder("SELECT pg_advisory_unlock_all();", "SELECT 1;")
     with pytest.raises(MigrationError, match="let go of the lock of the runners"):
         migrate.up(connect, place)
 
     assert ["0002_y"] == migrate.pending(connect, place)
 
 
-def test_a_role_that_is_changed_outside_a_transaction_is_refused(connect: Connect, folder: Folder) -> None:
+def test_a_step_outside_that_lets_go_of_the_lock_is_not_recorded(connect: Connect, checked: Callable[[str], Path]) -> None:
+    with pytest.raises(MigrationError, match="let go of the lock of the runners"):
+        migrate.up(connect, checked("PERFORM pg_advisory_unlock_all()"))
+
+
+def test_a_step_outside_that_changes_the_role_is_not_recorded(connect: Connect, checked: Callable[[str], Path]) -> None:
     with pytest.raises(MigrationError, match="changed the role"):
-        migrate.up(connect, folder("-- transactional: false\nSET ROLE pg_read_all_data;", "SELECT 1;"))
+        migrate.up(connect, checked("SET ROLE pg_read_all_data"))
 
 
 def test_whatever_a_file_sets_ends_with_it(connect: Connect, folder: Folder) -> None:
@@ -333,3 +358,26 @@ def test_whatever_a_file_sets_ends_with_it(connect: Connect, folder: Folder) -> 
     before = rows(connect, f"SELECT {said}")
 
     assert before == rows(connect, "SELECT it FROM t0001.said")
+
+
+@pytest.mark.parametrize(
+    ("name", "rest"),
+    [
+        ("a_id_idx", "ON t0001.a (id) WHERE t0001.a.b > 0"),
+        ("a_id_idx", "ON t0001.a ((a.id + 1), (t0001.a.b), t0001.f(a.b))"),
+        ("a_idx_É", "ON t0001.a (id)"),
+        ("A_" + "x" * 70, "ON ONLY t0001.a (lower(a.word))"),
+    ],
+)
+def test_a_finished_index_is_known_by_whatever_name(connect: Connect, folder: Folder, name: str, rest: str) -> None:
+    text = f"CREATE INDEX CONCURRENTLY {name} {rest}"
+    place = folder(f"-- transactional: false\n{text};", "VACUUM t0001.a;")
+    function = "CREATE FUNCTION t0001.f(bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT $1';"
+    (place / "0001_x.sql").write_text(TABLE + function, encoding="utf-8")
+    migrate.up(connect, place, to="0001_x")
+    with connect() as connection:
+        connection.execute(text.encode())  # as a run that was ended before its record
+
+    assert ["0002_y"] == migrate.up(connect, place)
+    assert ["0002_y"] == migrate.down(connect, place)
+    assert ["0002_y"] == migrate.up(connect, place)

@@ -81,10 +81,12 @@ class _Work:
         """
         connection = self.session.connection
         with connection.transaction():
+            began = self.session.transaction_id()
             role = _nontransactional.set_timeouts(self.session, self.file, local=True)
             # The whole file in one message, unprepared: nobody has to know where a statement ends. Its rows are of no interest.
             connection.execute(self.file.text.encode(), prepare=False)
-            if connection.info.transaction_status != TransactionStatus.INTRANS:
+            ended = connection.info.transaction_status != TransactionStatus.INTRANS
+            if ended or self.session.transaction_id() != began:
                 raise MigrationError("the file ended the transaction itself: what it did is stored, and not recorded")
             self.session.check_still_ours(role, self.file.name)
             self._done()

@@ -138,6 +138,13 @@ class Session:
         """
         settle(self.connection, self.options.search_path, what)
 
+    def transaction_id(self) -> str:
+        """
+        Return which transaction this is.
+        """
+        row = self.connection.execute("SELECT pg_current_xact_id()::text").fetchone()
+        return "" if row is None else str(row[0])
+
     def role(self) -> str:
         """
         Return who this session acts as, to whom everything that it makes belongs.
