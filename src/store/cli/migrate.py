@@ -105,6 +105,8 @@ def down(
     wait: Wait = 0.0,
     lock_wait: LockWait = _D.lock_wait,
     lock_timeout: LockTimeout = _D.lock_timeout,
+    statement_timeout: StatementTimeout = _D.statement_timeout,
+    long_timeout: LongTimeout = _D.long_timeout,
     role: Role = None,
     state_schema: StateSchema = _D.state_schema,
     schema: Schemas = None,
@@ -119,6 +121,8 @@ def down(
     options = Options(
         lock_wait=lock_wait,
         lock_timeout=lock_timeout,
+        statement_timeout=statement_timeout,
+        long_timeout=long_timeout,
         state_schema=state_schema,
         schemas=tuple(schema or ()),
         search_path=search_path,
@@ -140,6 +144,8 @@ def redo(
     allow_down: AllowDown = False,
     wait: Wait = 0.0,
     lock_wait: LockWait = _D.lock_wait,
+    statement_timeout: StatementTimeout = _D.statement_timeout,
+    long_timeout: LongTimeout = _D.long_timeout,
     role: Role = None,
     state_schema: StateSchema = _D.state_schema,
     schema: Schemas = None,
@@ -151,7 +157,14 @@ def redo(
     Take the latest migration back and apply it again, under one lock; 8 when the schema is not what it was.
     """
     json, report = is_json(as_json), Report("redo")
-    options = Options(lock_wait=lock_wait, state_schema=state_schema, schemas=tuple(schema or ()), search_path=search_path)
+    options = Options(
+        lock_wait=lock_wait,
+        statement_timeout=statement_timeout,
+        long_timeout=long_timeout,
+        state_schema=state_schema,
+        schemas=tuple(schema or ()),
+        search_path=search_path,
+    )
     with reporting(report, as_json=json):
         settings = Settings.load()
         _refuse_down(settings, allowed=allow_down)
