@@ -4,6 +4,7 @@ What is installed: the distribution's own name and version, and which extra a mi
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import metadata
 
 from store.errors import MissingExtra
@@ -11,14 +12,16 @@ from store.errors import MissingExtra
 _NAME = "plainstore"
 
 
+@cache
 def name() -> str:
     """
-    Return the name to install by.
+    Return the name to install by: that of the distribution which brings our command.
     """
     try:
         return metadata.metadata(_NAME)["Name"]
-    except metadata.PackageNotFoundError:  # under another name: every file of everything installed is looked through for it
-        return (metadata.packages_distributions().get("store") or [_NAME])[0]
+    except metadata.PackageNotFoundError:  # installed under another name
+        found = metadata.entry_points(group="console_scripts", value="_store_command:main")
+        return next((each.dist.name for each in found if each.dist is not None), _NAME)
 
 
 def version() -> str:

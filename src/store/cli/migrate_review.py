@@ -1,5 +1,5 @@
 """
-`store migrate lint`, `fingerprint` and `verify`: what a person looks at before and after the schema moves.
+`store migrate lint`, `gate`, `fingerprint` and `verify`: what a person looks at before and after the schema moves.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from store.cli._migrate_gate import gate
 from store.cli._migrating import Folder, Schemas, StateSchema, Wait, folder_of, reporting
 from store.cli._output import AsJson, is_json, out, print_json
 from store.cli.migrate import app
@@ -30,6 +31,9 @@ _COLOURS = {"error": "red", "warning": "yellow"}
 ServerVersion = Annotated[
     int | None, typer.Option("--pg", metavar="VERSION", help="The PostgreSQL to try it on: 16 or 18. Default: the newest.")
 ]
+
+
+app.command()(gate)
 
 
 @app.command()

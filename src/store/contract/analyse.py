@@ -60,12 +60,14 @@ class Query(Protocol):
         ...
 
 
-def analyse(connection: Connection[Any], queries: Iterable[Query], *, search_path: str = "") -> dict[str, Facts | Finding]:
+def analyse(
+    connection: Connection[Any], queries: Iterable[Query], *, search_path: str = "", nested: bool = False
+) -> dict[str, Facts | Finding]:
     """
     Return by name what PostgreSQL makes of each query, in their order: its facts, or what is wrong with it.
 
-    Runs in one transaction, which is rolled back; the connection must not be inside another. Of a COPY (`kind`) only the mode
-    is said: PostgreSQL analyses it when it runs.
+    Runs in one transaction, which is rolled back; the connection must not be inside another, but with `nested`, which sees
+    what that one did. Of a COPY (`kind`) only the mode is said: PostgreSQL analyses it when it runs.
 
     Raises ServerTooOld below PostgreSQL 16, and CannotAnalyse on a standby, in a read-only session, or where the role may make
     no temporary objects.
@@ -73,7 +75,7 @@ def analyse(connection: Connection[Any], queries: Iterable[Query], *, search_pat
     queries = list(queries)
     catalog = Catalog()
     found: dict[str, Facts | Finding] = {}
-    with rolled_back(connection, search_path):
+    with rolled_back(connection, search_path, nested=nested):
         described = {one.title: _describe(connection, one) for one in queries}
         types = [(oid, -1) for one in described.values() if isinstance(one, Description) for oid in one.parameters]
         catalogue.load_types(connection, types, catalog)

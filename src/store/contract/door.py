@@ -31,17 +31,21 @@ _REASONS = {
 
 
 @contextmanager
-def rolled_back(connection: Connection[Any], search_path: str) -> Generator[None, None, None]:
+def rolled_back(connection: Connection[Any], search_path: str, *, nested: bool = False) -> Generator[None, None, None]:
     """
     Lend a transaction that leaves nothing behind, with the settings pinned that change what a query means.
 
-    Raises ServerTooOld below PostgreSQL 16, and CannotAnalyse where a function cannot be made, or inside a transaction.
+    With `nested`, inside a transaction it is a savepoint of that one. Raises ServerTooOld below PostgreSQL 16, and
+    CannotAnalyse where a function cannot be made, or inside a transaction that nobody spoke of.
     """
     if connection.info.server_version < 160000:
         raise ServerTooOld
+    begin, end = b"BEGIN", b"ROLLBACK"
     if connection.info.transaction_status != pq.TransactionStatus.IDLE:
-        raise CannotAnalyse("the connection is inside a transaction, which analysing would roll back")
-    _run(connection, b"BEGIN")
+        if not nested:
+            raise CannotAnalyse("the connection is inside a transaction, which analysing would roll back")
+        begin, end = b"SAVEPOINT store_analysis", b"ROLLBACK TO store_analysis; RELEASE store_analysis"
+    _run(connection, begin)
     try:
         _run(connection, _PINNED)
         connection.execute("SELECT pg_catalog.set_config('search_path', %s, true)", [search_path], prepare=False)
@@ -49,7 +53,7 @@ def rolled_back(connection: Connection[Any], search_path: str) -> Generator[None
             raise CannotAnalyse(_REASONS.get(found.sqlstate, found.message), sqlstate=found.sqlstate)
         yield
     finally:
-        connection.pgconn.exec_(b"ROLLBACK")
+        connection.pgconn.exec_(end)
 
 
 @contextmanager

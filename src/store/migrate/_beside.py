@@ -56,10 +56,13 @@ def told_of(effect: Effect) -> list[str]:
     told += [f"    rewrite  {name}" for name in effect.rewrites]
     told += [f"    scan     {name}" for name in effect.scans]
     told += [f"    rows     {name}" for name in effect.rows]
-    return [f"line {effect.statement.line}: {_summary(effect.statement)}", *told] if told else []
+    return [f"line {effect.statement.line}: {summary(effect.statement)}", *told] if told else []
 
 
-def _summary(statement: Statement) -> str:
+def summary(statement: Statement) -> str:
+    """
+    Return a statement on one line, cut where it is long.
+    """
     text, end = "", 0
     for token, at in zip(statement.tokens, statement.offsets, strict=True):
         text += " " * (at > end > 0) + statement.text[at : at + len(token.text)]

@@ -26,8 +26,8 @@ _PINNED = {
     "quote_all_identifiers": "off",
     "plan_cache_mode": "force_generic_plan",  # planning takes longer than reading: once a session is enough
 }
-_READ: LiteralString = f"SELECT {', '.join(['pg_catalog.current_setting(%s)'] * len(_PINNED))}"
-_SET: LiteralString = f"SELECT {', '.join(['pg_catalog.set_config(%s, %s, true)'] * len(_PINNED))}"
+_READ = "SELECT pg_catalog.current_setting(s.name) FROM pg_catalog.unnest(%s::pg_catalog.text[]) WITH ORDINALITY AS s (name, n) ORDER BY s.n"
+_SET = "SELECT pg_catalog.set_config(s.name, s.value, true) FROM pg_catalog.unnest(%s::pg_catalog.text[], %s::pg_catalog.text[]) AS s (name, value)"
 
 _SPACES = """
 WITH space AS (
@@ -271,10 +271,11 @@ def difference(expected: Sequence[str], found: Sequence[str]) -> list[str]:
 
 def _read(connection: psycopg.Connection[Any], schemas: Sequence[str]) -> list[str]:
     # Set and set back instead of a savepoint: who reads within a transaction leaves no subtransaction behind.
-    before = connection.execute(_READ, list(_PINNED)).fetchone() or ()
-    connection.execute(_SET, [part for setting in _PINNED.items() for part in setting])
+    names, values = list(_PINNED), list(_PINNED.values())
+    before = [row[0] for row in connection.execute(_READ, (names,))]
+    connection.execute(_SET, (names, values))
     found = connection.execute(_LINES, (list(schemas),), prepare=True).fetchall()
-    connection.execute(_SET, [part for setting in zip(_PINNED, before, strict=True) for part in setting])
+    connection.execute(_SET, (names, before))
     return sorted(_line(*row) for row in found)
 
 
