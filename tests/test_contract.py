@@ -497,6 +497,7 @@ def test_a_folder_of_any_name_holds_its_contracts(team):
     ("arguments", "code", "word"),
     [
         (["check", "--dsn", "postgresql://a:secret@localhost/b"], 2, "password"),
+        (["check", "--dsn", "host=localhost sslpassword=secret"], 2, "password"),
         (["check", "--sql", "nowhere"], 1, "no such folder"),
         (["check", "--models", "x"], 2, "--sql"),
         (["lock", "--stubs"], 2, "--sql"),

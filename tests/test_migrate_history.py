@@ -43,7 +43,7 @@ def connect(empty_dsn: str) -> Connect:
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     """
-    Writes migrations, by the number of each; a rollback drops the schema `t<number>`.
+    Writes migrations, by the number of each; a rollback drops the schema `t<number>`, outside a transaction nothing.
     """
 
     def write(**texts: str) -> Path:
@@ -51,7 +51,8 @@ def folder(tmp_path: Path) -> Folder:
         place.mkdir(exist_ok=True)
         for number, text in texts.items():
             (place / f"{number[1:]}_x.sql").write_text(text, encoding="utf-8")
-            (place / f"{number[1:]}_x.rollback.sql").write_text(f"DROP SCHEMA t{number[1:]} CASCADE;", encoding="utf-8")
+            back = "SELECT 1;" if "transactional: false" in text else f"DROP SCHEMA t{number[1:]} CASCADE;"
+            (place / f"{number[1:]}_x.rollback.sql").write_text(back, encoding="utf-8")
         return place
 
     return write
@@ -320,7 +321,14 @@ def test_a_second_folder_has_a_state_of_its_own(connect: Connect, folder: Folder
         ("-- transactional: false\nCREATE INDEX CONCURRENTLY a ON t.a (id); SELECT 1;", "one-statement"),
         ("-- transactional: false\nCREATE INDEX CONCURRENTLY ON t.a (id);", "index-name"),
         ("-- transactional: false\nCREATE INDEX CONCURRENTLY IF NOT EXISTS a ON t.a (id);", "index-if-not-exists"),
+        ("-- transactional: false\nUPDATE t.a SET b = b + 1;", "not-resumable"),
+        ("-- transactional: false\nALTER TYPE t.e ADD VALUE 'b';", "not-resumable"),
+        ("-- transactional: false\nRESET ROLE;", "not-resumable"),
         ("-- store: batch\nUPDATE t.a SET b = 1;", "batch"),
+        (
+            "-- store: batch\nWITH d AS (DELETE FROM t.a WHERE id IN (SELECT id FROM t.a LIMIT 9) RETURNING 1) SELECT count(*) FROM d;",
+            "batch",
+        ),
         ("-- store: irreversible\nSELECT 1;", "header"),
         ("-- store: batch: yes\nUPDATE t.a SET b = 1 WHERE id IN (SELECT id FROM t.a LIMIT 1);", "header"),
         ("-- transactional: true\n-- transactional: false\nSELECT 1;", "header"),

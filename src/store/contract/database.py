@@ -25,14 +25,14 @@ WRITTEN_FROM = 180000
 
 _SESSION = """
     SELECT
-        set_config('search_path', '', false),
-        set_config('TimeZone', 'UTC', false),
-        set_config('DateStyle', 'ISO', false),
-        set_config('IntervalStyle', 'postgres', false),
-        set_config('extra_float_digits', '1', false),
-        set_config('quote_all_identifiers', 'off', false),
-        set_config('plan_cache_mode', 'auto', false),
-        set_config('statement_timeout', '60s', false)
+        pg_catalog.set_config('search_path', '', false),
+        pg_catalog.set_config('TimeZone', 'UTC', false),
+        pg_catalog.set_config('DateStyle', 'ISO', false),
+        pg_catalog.set_config('IntervalStyle', 'postgres', false),
+        pg_catalog.set_config('extra_float_digits', '1', false),
+        pg_catalog.set_config('quote_all_identifiers', 'off', false),
+        pg_catalog.set_config('plan_cache_mode', 'auto', false),
+        pg_catalog.set_config('statement_timeout', '60s', false)
 """
 
 
@@ -100,6 +100,7 @@ def connected(keywords: dict[str, Any]) -> Generator[Connection]:
     if connection is None:
         raise failure  # not inside `except`: libpq's message may quote a part of the connection string
     with connection:
+        _connection.pin(connection)
         connection.execute(_SESSION)
         yield connection
 

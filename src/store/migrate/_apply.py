@@ -81,13 +81,14 @@ class _Work:
         """
         connection = self.session.connection
         with connection.transaction():
+            began = self.session.transaction_id()
             role = _nontransactional.set_timeouts(self.session, self.file, local=True)
             # The whole file in one message, unprepared: nobody has to know where a statement ends. Its rows are of no interest.
             connection.execute(self.file.text.encode(), prepare=False)
-            if connection.info.transaction_status != TransactionStatus.INTRANS:
+            ended = connection.info.transaction_status != TransactionStatus.INTRANS
+            if ended or self.session.transaction_id() != began:
                 raise MigrationError("the file ended the transaction itself: what it did is stored, and not recorded")
-            if connection.execute("SELECT current_user").fetchone() != (role,):
-                raise MigrationError(f"the file changed the role: what it made would not belong to {role}")
+            self.session.check_still_ours(role, self.file.name)
             self._done()
 
     def outside(self) -> None:
@@ -98,11 +99,13 @@ class _Work:
         last = session.ledger.newest().get(entry.id)
         resumed = last is not None and last.outcome != "done" and last.operation == entry.operation
         session.report.resumable = True
+        role = session.role()
         session.ledger.write(entry, "started")
         if self.file.headers.batch:
             _nontransactional.run_batches(session, self.file, self.step)
         else:
             _nontransactional.run(session, self.file, self.step, resumed=resumed)
+        session.check_still_ours(role, self.file.name)
         with session.connection.transaction():
             self._done()
 

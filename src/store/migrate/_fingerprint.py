@@ -26,8 +26,16 @@ _PINNED = {
     "quote_all_identifiers": "off",
     "plan_cache_mode": "force_generic_plan",  # planning takes longer than reading: once a session is enough
 }
-_READ = "SELECT current_setting(s.name) FROM unnest(%s::text[]) WITH ORDINALITY AS s (name, n) ORDER BY s.n"
-_SET = "SELECT set_config(s.name, s.value, true) FROM unnest(%s::text[], %s::text[]) AS s (name, value)"
+_READ = """
+    SELECT pg_catalog.current_setting(s.name)
+    FROM pg_catalog.unnest(%s::pg_catalog.text[]) WITH ORDINALITY AS s (name, n) ORDER BY s.n
+"""
+_SET = """
+    SELECT pg_catalog.set_config(s.name, s.value, true)
+    FROM ROWS FROM (
+        pg_catalog.unnest(%s::pg_catalog.text[]), pg_catalog.unnest(%s::pg_catalog.text[])
+    ) AS s (name, value)
+"""
 
 _SPACES = """
 WITH space AS (

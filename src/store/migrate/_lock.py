@@ -17,6 +17,10 @@ from store.migrate._watch import Backend
 
 _SPACE = 1937010546  # "stor"
 _TRY = "SELECT pg_try_advisory_lock(%s::integer, %s::integer)"
+_HELD = """
+    SELECT FROM pg_catalog.pg_locks
+    WHERE pid = pg_backend_pid() AND locktype = 'advisory' AND classid::bigint = %s AND objid::bigint = %s AND objsubid = 2
+"""
 _HOLDERS = """
     SELECT
         a.pid, a.usename AS user, a.application_name AS application, a.client_addr::text AS address, a.state,
@@ -40,6 +44,13 @@ def acquire(connection: psycopg.Connection[Any], schema: str, wait: float) -> No
             names = "; ".join(str(each) for each in holders(connection, schema)) or "gone by now"
             raise MigrationLocked(f"another runner is at work ({names}): nothing was done, try again later")
         time.sleep(random.uniform(0.1, 0.3))  # noqa: S311 (not a secret: several that wait shall not ask in step)
+
+
+def is_held(connection: psycopg.Connection[Any], schema: str) -> bool:
+    """
+    Whether this connection has the lock.
+    """
+    return connection.execute(_HELD, (_SPACE, key(schema) % 2**32)).fetchone() is not None
 
 
 def holders(connection: psycopg.Connection[Any], schema: str) -> list[Backend]:

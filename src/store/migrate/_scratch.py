@@ -20,8 +20,8 @@ from store import _files, _pgbin, embedded
 
 _NAMES = itertools.count(1)
 _SESSION = """
-    SELECT set_config('search_path', '', false), set_config('client_min_messages', 'error', false),
-        set_config('max_parallel_maintenance_workers', '0', false), set_config('jit', 'off', false)
+    SELECT pg_catalog.set_config('search_path', '', false), pg_catalog.set_config('client_min_messages', 'error', false),
+        pg_catalog.set_config('max_parallel_maintenance_workers', '0', false), pg_catalog.set_config('jit', 'off', false)
 """
 
 

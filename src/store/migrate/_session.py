@@ -14,8 +14,9 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from store import _failures
+from store import _connection, _failures
 from store.errors import (
+    MigrationError,
     MigrationLocked,
     PermissionDenied,
     ReadOnly,
@@ -40,15 +41,14 @@ APPLICATION = "store-migrate/"
 _log = logging.getLogger("store.migrate")
 _SESSION = """
     SELECT
-        set_config('search_path', %s, false),
-        set_config('client_encoding', 'UTF8', false),
-        set_config('standard_conforming_strings', 'on', false),
-        set_config('idle_session_timeout', '0', false),
-        set_config('idle_in_transaction_session_timeout', '0', false),
-        set_config('lock_timeout', '0', false),
-        set_config('statement_timeout', '0', false),
-        set_config('application_name', %s, false),
-        pg_backend_pid()
+        pg_catalog.set_config('search_path', %s, false),
+        pg_catalog.set_config('client_encoding', 'UTF8', false),
+        pg_catalog.set_config('standard_conforming_strings', 'on', false),
+        pg_catalog.set_config('idle_session_timeout', '0', false),
+        pg_catalog.set_config('idle_in_transaction_session_timeout', '0', false),
+        pg_catalog.set_config('lock_timeout', '0', false),
+        pg_catalog.set_config('statement_timeout', '0', false),
+        pg_catalog.set_config('application_name', %s, false)
 """
 _STANDBY = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', current_user"
 _WAY_OUT = "migrations have a role of their own, store_migrator: set STORE_MIGRATE_URL"
@@ -136,7 +136,30 @@ class Session:
         """
         Show in pg_stat_activity what runs, and take back what the file before may have set for the session.
         """
-        self.connection.execute(_SESSION, (self.options.search_path, f"{APPLICATION}{what}"[:63]))
+        settle(self.connection, self.options.search_path, what)
+
+    def transaction_id(self) -> str:
+        """
+        Return which transaction this is.
+        """
+        row = self.connection.execute("SELECT pg_current_xact_id()::text").fetchone()
+        return "" if row is None else str(row[0])
+
+    def role(self) -> str:
+        """
+        Return who this session acts as, to whom everything that it makes belongs.
+        """
+        row = self.connection.execute("SELECT current_user").fetchone()
+        return "" if row is None else str(row[0])
+
+    def check_still_ours(self, role: str, what: str) -> None:
+        """
+        Raise MigrationError when a file let go of the lock of the runners, or of the role that everything shall belong to.
+        """
+        if self.role() != role:
+            raise MigrationError(f"{what} changed the role: what it made would not belong to {role}")
+        if not _lock.is_held(self.connection, self.options.state_schema):
+            raise MigrationError(f"{what} let go of the lock of the runners (pg_advisory_unlock_all, DISCARD ALL)")
 
 
 @contextmanager
@@ -164,16 +187,25 @@ def prepare(connection: psycopg.Connection[Any], options: Options, *, writes: bo
     connection.autocommit = True
     if connection.info.server_version < _OLDEST:
         raise ServerTooOld(f"the server is {connection.info.server_version // 10000}: PostgreSQL 16 or newer is needed")
-    row = connection.execute(_SESSION, (options.search_path, APPLICATION)).fetchone()
-    if row is None or row[-1] != connection.info.backend_pid:
+    if not _connection.is_direct(connection):
         raise SettingsError("migrations need a connection to PostgreSQL itself, not to a pooler: set STORE_MIGRATE_URL")
+    settle(connection, options.search_path)
+    if writes:
+        _refuse_read_only(connection)
+
+
+def settle(connection: psycopg.Connection[Any], search_path: str, what: str = "") -> None:
+    """
+    Give a session the settings of a runner, whatever the database, the role or the file before it have set.
+    """
+    connection.execute("RESET ALL")
+    _connection.pin(connection)
+    connection.execute(_SESSION, (search_path, f"{APPLICATION}{what}"[:63]))
     # A server that loses its runner ends the orphaned file at once, and its lock; not every system lets it notice.
     try:
         connection.execute("SET client_connection_check_interval = '500ms'")
     except psycopg.errors.InvalidParameterValue:
         _log.warning("this server cannot notice a lost client: a killed runner's statement goes on until it ends")
-    if writes:
-        _refuse_read_only(connection)
 
 
 def _refuse_read_only(connection: psycopg.Connection[Any]) -> None:
