@@ -51,6 +51,7 @@ def up(
 
     A second runner waits for the first. Raises MigrationError, and leaves the database at the last whole migration, when
     PostgreSQL refuses a file; before anything is applied when the folder and the database do not belong together.
+    PermissionDenied for a role that lacks the rights for a file or, before anything is applied, for the record.
     """
     options, report = options or Options(), report or Report("up")
     contents = read(folder)

@@ -1,0 +1,150 @@
+"""
+What `store migrate` says names the place, the value and the way out.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from store import migrate
+from store.errors import MigrationError, MigrationResumable
+from store.migrate import Options, Report
+from tests.databases import Connection
+from tests.migrate_faults import until
+
+Connect = Callable[[], Connection]
+
+
+@pytest.fixture
+def connect(empty_dsn: str) -> Connect:
+    return lambda: psycopg.connect(empty_dsn, autocommit=True)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    folder = tmp_path / "migrations"
+    folder.mkdir()
+    return folder
+
+
+def write(folder: Path, name: str, up: str, down: str = "SELECT 1;") -> Path:
+    (folder / f"{name}.sql").write_text(up, encoding="utf-8")
+    (folder / f"{name}.rollback.sql").write_text(down, encoding="utf-8")
+    return folder
+
+
+# --- where it failed -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("SELECT 'ä';\n\nSELECT 1;\n-- The third.\n\nSELECT 1\n    / 0;\nSELECT 1;", 6),
+        ("SELECT 1;\nDO $$\nBEGIN\n    RAISE 'no';\nEND $$;", 2),
+        ("SELECT 1;;\nSELECT 1\n    FROM nowhere;", 3),
+        ("CREATE TABLE t (id bigint);\nSELECT 1", 1),
+        ("-- transactional: false\n\n\nSELECT 1\n    FROM nowhere;", 5),
+        ("-- store: batch\n\nINSERT INTO pg_catalog.pg_description\nSELECT 1 / 0 LIMIT 5;", 3),
+    ],
+    ids=["value", "raised", "position", "first", "outside", "batch"],
+)
+def test_the_failing_statement_is_named_by_its_line(connect: Connect, place: Path, text: str, line: int) -> None:
+    report = Report("up")
+    with pytest.raises(MigrationError, match=rf"^0001_x\.sql:{line}: "):
+        migrate.up(connect, write(place, "0001_x", text), report=report)
+
+    assert report.failed is not None
+    assert report.failed["line"] == line
+
+
+def test_what_fails_after_the_file_has_no_line(connect: Connect, place: Path) -> None:
+    """
+    The record is no statement of the file.
+    """
+    migrate.up(connect, write(place, "0001_x", "SELECT 1;"))
+    write(place, "0002_y", "ALTER TABLE store_migrations.store_migration\n    DROP COLUMN attempts;\nSELECT 1;")
+    with pytest.raises(MigrationError, match=r"^0002_y\.sql: column .attempts."):
+        migrate.up(connect, place)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("SELECT pg_sleep(30);", r"after 0\.2 s, .*`-- store: timeout: 15min`.*--statement-timeout"),
+        ("-- store: timeout: 300ms\nSELECT pg_sleep(30);", r"after 0\.3 s"),
+        ("-- transactional: false\nDO $$ BEGIN PERFORM pg_sleep(30); END $$;", r"after 0\.4 s.*--long-timeout"),
+    ],
+    ids=["option", "header", "outside"],
+)
+def test_a_timeout_names_its_value_and_what_lengthens_it(connect: Connect, place: Path, text: str, said: str) -> None:
+    with pytest.raises(MigrationError, match=said):
+        migrate.up(connect, write(place, "0001_x", text), options=Options(statement_timeout=0.2, long_timeout=0.4))
+
+
+def test_the_timeout_of_a_migration_holds_for_its_rollback(connect: Connect, place: Path) -> None:
+    """
+    A rollback file has no headers of its own.
+    """
+    write(place, "0001_x", "-- store: timeout: 30s\nSELECT 1;", "SELECT pg_sleep(0.5);")
+    migrate.up(connect, place)
+
+    assert ["0001_x"] == migrate.down(connect, place, options=Options(statement_timeout=0.2))
+
+
+def test_a_plan_prints_the_bounds_that_hold(connect: Connect, place: Path) -> None:
+    """
+    VALIDATE CONSTRAINT may wait, and each round of a batch is a transaction.
+    """
+    write(place, "0001_x", "ALTER TABLE a.b VALIDATE CONSTRAINT c;")
+    write(place, "0002_y", "-- store: batch\nDELETE FROM a.b WHERE id IN (SELECT id FROM a.b LIMIT 5);")
+    options = Options(lock_timeout=1, statement_timeout=2, long_timeout=3)
+    first, second = migrate.plan(connect, place, options=options).sql.split("-- 0002_y\n")
+
+    assert "SET LOCAL lock_timeout = '0s';\nSET LOCAL statement_timeout = '3s';\n" in first
+    assert "SET lock_timeout = '1s';\nSET statement_timeout = '2s';\n" in second
+
+
+# --- who ended it ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("header", "kind", "rest"),
+    [
+        ("", MigrationError, "nothing of this file is stored: run it again"),
+        ("-- transactional: false\n", MigrationResumable, "run it again, it goes on from there"),
+    ],
+    ids=["transaction", "outside"],
+)
+def test_an_ended_runner_says_so(connect: Connect, place: Path, header: str, kind: type[MigrationError], rest: str) -> None:
+    """
+    `unlock --terminate`, or a server that shuts down.
+    """
+    write(place, "0001_x", f"{header}DO $$ BEGIN PERFORM pg_sleep(30); END $$;")
+    found: list[MigrationError] = []
+
+    def run() -> None:
+        try:
+            migrate.up(connect, place)
+        except MigrationError as error:
+            found.append(error)
+
+    runner = threading.Thread(target=run)
+    runner.start()
+    with connect() as connection:
+        until(
+            lambda: connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name = 'store-migrate/0001_x' AND wait_event = 'PgSleep'"
+            ).fetchone(),
+            "the runner",
+        )
+    runner.join()
+
+    assert [kind] == [type(each) for each in found]
+    assert "somebody ended this runner, or the server is shutting down (SQLSTATE 57P01)" in str(found[0])
+    assert str(found[0]).endswith(rest)
