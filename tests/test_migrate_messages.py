@@ -4,7 +4,12 @@ What `store migrate` says names the place, the value and the way out.
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +17,8 @@ import psycopg
 import pytest
 
 from store import migrate
-from store.errors import MigrationError, MigrationResumable
-from store.migrate import Options, Report
+from store.errors import MigrationError, MigrationHistoryError, MigrationLocked, MigrationResumable
+from store.migrate import Options, Report, _lock
 from tests.databases import Connection
 from tests.migrate_faults import until
 
@@ -36,6 +41,15 @@ def write(folder: Path, name: str, up: str, down: str = "SELECT 1;") -> Path:
     (folder / f"{name}.sql").write_text(up, encoding="utf-8")
     (folder / f"{name}.rollback.sql").write_text(down, encoding="utf-8")
     return folder
+
+
+def store(dsn: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "store", "migrate", *arguments],
+        env=os.environ | {"DATABASE_URL": dsn, "COLUMNS": "80"}, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    return done
 
 
 # --- where it failed -------------------------------------------------------------------------------------------------
@@ -148,3 +162,81 @@ def test_an_ended_runner_says_so(connect: Connect, place: Path, header: str, kin
     assert [kind] == [type(each) for each in found]
     assert "somebody ended this runner, or the server is shutting down (SQLSTATE 57P01)" in str(found[0])
     assert str(found[0]).endswith(rest)
+
+
+def test_unlock_says_whom_it_ended_and_what_stays(connect: Connect, empty_dsn: str) -> None:
+    with connect() as holder:
+        holder.execute("SET application_name = 'store-migrate/0003_z'")
+        holder.execute("SELECT pg_advisory_lock(%s, %s)", (_lock.SPACE, _lock.key("store_migrations")))
+        pid = str(holder.info.backend_pid)
+        with pytest.raises(MigrationLocked, match="outside a transaction and the rounds of a batch that are done"):
+            migrate.unlock(connect)
+        ended = store(empty_dsn, "unlock", "--terminate", pid, "--no-json")
+
+    assert (0, f"ended {pid}\nnobody holds the lock\n") == (ended.returncode, ended.stdout)
+
+
+def test_a_second_runner_says_whom_it_waits_for(connect: Connect, place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """
+    Once, however often it asks.
+    """
+    write(place, "0001_x", "SELECT 1;")
+    with connect() as holder, caplog.at_level("WARNING", "store.migrate"):
+        holder.execute("SET application_name = 'store-migrate/0003_z'")
+        holder.execute("SELECT pg_advisory_lock(%s, %s)", (_lock.SPACE, _lock.key("store_migrations")))
+        runner = threading.Thread(target=migrate.up, args=(connect, place))
+        runner.start()
+        until(lambda: "waits for another runner" in caplog.text, "the log")
+        time.sleep(1)  # it asks a few times more
+        holder.execute("SELECT pg_advisory_unlock_all()")
+        runner.join()
+        pid = holder.info.backend_pid
+
+    said = [each.getMessage() for each in caplog.records if "waits for another runner" in each.getMessage()]
+
+    assert len(said) == 1
+    assert f"server process {pid}, user " in said[0]
+    assert "store-migrate/0003_z" in said[0]
+
+
+# --- what keeps `up` from beginning ----------------------------------------------------------------------------------
+
+
+def test_the_record_of_another_folder_is_one_sentence(connect: Connect, place: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    write(other, "0002_theirs", "SELECT 1;")
+    write(other, "0003_theirs", "SELECT 1;")
+    migrate.up(connect, other)
+    write(place, "0001_ours", "SELECT 2;")
+    with pytest.raises(MigrationHistoryError, match=r"--folder.*--state-schema") as caught:
+        migrate.up(connect, place)
+
+    assert ["other-folder"] == [each.rule for each in caught.value.refusals]
+    assert "store_migrations (0002_theirs to 0003_theirs)" in str(caught.value)
+    assert "--allow-out-of-order" not in str(caught.value)
+    assert ["0001_ours"] == migrate.up(connect, place, options=Options(state_schema="ours"))
+
+
+def test_a_renamed_file_is_no_other_folder(connect: Connect, place: Path) -> None:
+    write(place, "0001_x", "SELECT 1;")
+    migrate.up(connect, place)
+    for path in list(place.iterdir()):
+        path.rename(path.with_name(path.name.replace("_x", "_y")))
+    with pytest.raises(MigrationHistoryError, match="0001_x was applied and is called 0001_y now"):
+        migrate.up(connect, place)
+
+
+def test_status_checks_what_up_would_say(empty_dsn: str, place: Path) -> None:
+    """
+    And each sentence is one line, however narrow the terminal is said to be.
+    """
+    write(place, "0001_x", "SELECT 1;")
+    pending = store(empty_dsn, "status", "--check", "--folder", str(place))
+    (place / "0001_x.rollback.sql").unlink()
+    codes = [store(empty_dsn, *words, "--folder", str(place)).returncode for words in (["status", "--check"], ["up"])]
+    shown = store(empty_dsn, "status", "--no-json", "--folder", str(place))
+
+    assert (3, "pending") == (pending.returncode, json.loads(pending.stdout)["outcome"])
+    assert [9, 9] == codes
+    assert (0, 2) == (shown.returncode, shown.stdout.count("\n"))

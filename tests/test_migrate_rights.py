@@ -20,7 +20,7 @@ from store.errors import PermissionDenied
 from tests.databases import Connection, TestServer
 
 Connect = Callable[[], Connection]
-ROLE = "store_test_reader"
+ROLE = "store_test_looker"
 
 
 @pytest.fixture

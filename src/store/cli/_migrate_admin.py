@@ -26,6 +26,7 @@ from store.cli._migrating import (
     is_json,
     out,
     reporting,
+    say,
 )
 from store.migrate import Options, Report
 from store.settings import Settings
@@ -85,7 +86,7 @@ def baseline(
         done = migrate.baseline(connect, folder_of(folder), id_, options=options, report=report)
     if not json:
         for name in done:
-            out.print(f"recorded {name}")
+            say(f"recorded {name}")
     finish(report, as_json=json, recorded=done)
 
 
@@ -104,8 +105,10 @@ def unlock(
         connect = migrate.connector(Settings.load(), wait=wait)
         cleared = migrate.unlock(connect, terminate=terminate, options=Options(state_schema=state_schema), report=report)
     if not json:
-        out.print("a stale row of yoyo's lock is gone" if cleared else "nobody holds the lock")
-    finish(report, as_json=json, cleared=cleared)
+        if terminate is not None:
+            say(f"ended {terminate}")
+        say("a stale row of yoyo's lock is gone" if cleared else "nobody holds the lock")
+    finish(report, as_json=json, cleared=cleared, ended=terminate)
 
 
 def new(
@@ -121,5 +124,5 @@ def new(
     with reporting(report, as_json=json):
         created = migrate.new(folder, words)
     if not json:
-        out.print(f"{created.up}\n{created.down}", markup=False, soft_wrap=True)
+        say(f"{created.up}\n{created.down}")
     finish(report, as_json=json, files=[str(created.up), str(created.down)])

@@ -47,6 +47,7 @@ __all__ = [
     "is_json",
     "out",
     "reporting",
+    "say",
 ]
 
 _CODES: tuple[tuple[type[StoreError], int], ...] = (
@@ -169,11 +170,14 @@ def heard(words: str, *, as_json: bool) -> Callable[[str], None] | None:
     """
     Return what tells a person of each migration, or nothing where nobody reads along.
     """
+    return None if as_json else lambda name: say(f"{words} {name}")
 
-    def say(name: str) -> None:
-        out.print(f"{words} {name}")
 
-    return None if as_json else say
+def say(text: str) -> None:
+    """
+    Print a line as it is: it may hold names of files and of objects.
+    """
+    out.print(printable(text), markup=False, soft_wrap=True)
 
 
 def finish(report: Report, *, as_json: bool, code: int = 0, **more: Any) -> None:

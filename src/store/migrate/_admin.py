@@ -16,6 +16,7 @@ from store.migrate._report import Options, Report
 from store.migrate._session import APPLICATION, Connect, opened
 
 MANIFEST = "MANIFEST"
+_END = "SELECT pg_terminate_backend(%s, 5000)"  # milliseconds to wait for its end
 _WORDS = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
 
 
@@ -82,11 +83,12 @@ def unlock(
                 report.holders.append(str(holder))
             elif not (holder.application or "").startswith(APPLICATION):
                 raise MigrationRefused(f"{holder} is no runner of migrations: it is not ended")
-            else:
-                session.connection.execute("SELECT pg_terminate_backend(%s, 5000)", (holder.pid,))
+            elif session.connection.execute(_END, (holder.pid,)).fetchone() != (True,):
+                raise MigrationLocked(f"{holder} was told to end, and is at work still: look again in a moment")
         if report.holders:
             raise MigrationLocked(
-                f"at work: {'; '.join(report.holders)}; --terminate PID ends a runner, and what it does is undone"
+                f"at work: {'; '.join(report.holders)}; --terminate PID ends a runner. The file it is at is undone, but for "
+                "what stands outside a transaction and the rounds of a batch that are done: the next run goes on from there"
             )
         if not session.backend.is_row_locked():
             return False

@@ -221,6 +221,8 @@ class refusing:  # noqa: N801 (used like a function)
 
 
 def _all(folder: Folder, applied: list[str], recorded: dict[str, Last], options: Options) -> list[Refusal]:
+    if other := list(_preflight.elsewhere(folder, applied, recorded, options.state_schema)):
+        return [*folder.refusals, *other]  # what else could be said of these files would mislead
     return [
         *folder.refusals,
         *_preflight.history(folder, applied, recorded),
