@@ -17,8 +17,11 @@ import psycopg
 import pytest
 
 from store import migrate
-from store.errors import MigrationError, MigrationHistoryError, MigrationLocked, MigrationResumable
+from store.cli._migrating import say
+from store.cli._output import counted
+from store.errors import MigrationError, MigrationFolderError, MigrationHistoryError, MigrationLocked, MigrationResumable
 from store.migrate import Options, Report, _lock
+from store.migrate._fingerprint import fingerprint
 from tests.databases import Connection
 from tests.migrate_faults import until
 
@@ -240,3 +243,67 @@ def test_status_checks_what_up_would_say(empty_dsn: str, place: Path) -> None:
     assert (3, "pending") == (pending.returncode, json.loads(pending.stdout)["outcome"])
     assert [9, 9] == codes
     assert (0, 2) == (shown.returncode, shown.stdout.count("\n"))
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_new_begins_a_folder(connect: Connect, empty_dsn: str, tmp_path: Path) -> None:
+    place = tmp_path / "begun"
+    first = store(empty_dsn, "new", "create things", "--folder", str(place), "--no-json")
+    second = migrate.new(place, "more things")
+
+    assert (0, f"made the folder {place}") == (first.returncode, first.stdout.splitlines()[0])
+    assert "depends" not in (place / "0001_create_things.sql").read_text(encoding="utf-8")
+    assert ("0002_more_things.sql", False) == (second.up.name, second.made_folder)
+    assert "-- depends: 0001_create_things" in second.up.read_text(encoding="utf-8")
+    assert ["0001_create_things", "0002_more_things"] == migrate.pending(connect, place)
+
+    empty = tmp_path / "empty"
+    empty.mkdir()
+
+    assert ("0001_x.sql", False) == (migrate.new(empty, "x").up.name, migrate.new(empty, "y").made_folder)
+
+    (tmp_path / "file").touch()
+    for nowhere in (tmp_path / "no" / "where", tmp_path / "file"):
+        with pytest.raises(MigrationFolderError, match=rf"{nowhere} cannot be written: "):
+            migrate.new(nowhere, "x")
+
+
+def test_a_plan_that_cannot_be_kept_is_one_line(empty_dsn: str, place: Path, tmp_path: Path) -> None:
+    write(place, "0001_x", "SELECT 1;")
+    found = store(empty_dsn, "plan", "--folder", str(place), "--out", str(tmp_path / "no" / "p.json"))
+
+    assert 2 == found.returncode
+    assert json.loads(found.stdout)["error"]["message"].endswith("p.json cannot be written: No such file or directory")
+
+
+def test_a_fingerprint_of_nothing_says_so(empty_dsn: str, dsn: str) -> None:
+    nothing, something = store(empty_dsn, "fingerprint"), store(dsn, "fingerprint")
+
+    assert [0, 0] == [nothing.returncode, something.returncode]
+    assert "there is no schema store in this database" in nothing.stderr
+    assert "" == something.stderr
+
+
+def test_a_fingerprint_needs_no_rights(connect_admin: Connection) -> None:
+    """
+    The catalog shows everybody what there is: without a right on the schema it is the same hash.
+    """
+    with connect_admin.transaction(force_rollback=True):
+        expected = fingerprint(connect_admin)
+        connect_admin.execute("CREATE ROLE store_test_looker; SET LOCAL ROLE store_test_looker")
+
+        assert (False,) == connect_admin.execute("SELECT has_schema_privilege('store', 'USAGE')").fetchone()
+        assert expected == fingerprint(connect_admin)
+
+
+def test_what_is_printed_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    say("store.[red]a[/] " + "long " * 30 + "\x1b[2J")
+
+    assert "store.[red]a[/] " + "long " * 30 + "\\x1b[2J\n" == capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "said"), [(0, "0 faults"), (1, "1 fault"), (2, "2 faults")])
+def test_one_fault_is_no_faults(number: int, said: str) -> None:
+    assert said == counted(number, "fault")

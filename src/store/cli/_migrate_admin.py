@@ -28,6 +28,7 @@ from store.cli._migrating import (
     reporting,
     say,
 )
+from store.errors import SettingsError
 from store.migrate import Options, Report
 from store.settings import Settings
 
@@ -58,12 +59,18 @@ def plan(
     with reporting(report, as_json=json):
         connect = migrate.connector(Settings.load(), read_only=True, wait=wait)
         found = migrate.plan(connect, folder_of(folder), to=to, options=options, report=report)
-    if out_file is not None:
-        told = {"plan_hash": found.hash, "pending": found.pending, "sql": found.sql}
-        out_file.write_text(json_format.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if out_file is not None:
+            _write(out_file, {"plan_hash": found.hash, "pending": found.pending, "sql": found.sql})
     if not json:
         out.print(found.sql, markup=False, soft_wrap=True, end="")
     finish(report, as_json=json, code=3 if found.pending else 0, sql=found.sql)
+
+
+def _write(path: Path, value: object) -> None:
+    try:
+        path.write_text(json_format.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"--out {path} cannot be written: {error.strerror}") from None
 
 
 def baseline(
@@ -118,11 +125,13 @@ def new(
     as_json: AsJson = None,
 ) -> None:
     """
-    Write the two files of the next migration.
+    Write the two files of the next migration, or of the first one; a folder that is missing is made.
     """
     json, report = is_json(as_json), Report("new")
     with reporting(report, as_json=json):
         created = migrate.new(folder, words)
     if not json:
+        if created.made_folder:
+            say(f"made the folder {folder}")
         say(f"{created.up}\n{created.down}")
-    finish(report, as_json=json, files=[str(created.up), str(created.down)])
+    finish(report, as_json=json, files=[str(created.up), str(created.down)], made_folder=created.made_folder)

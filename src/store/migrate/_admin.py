@@ -23,11 +23,12 @@ _WORDS = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
 @dataclass(frozen=True, slots=True)
 class Created:
     """
-    The two files of a new migration.
+    The two files of a new migration, and whether the folder was made for them.
     """
 
     up: Path
     down: Path
+    made_folder: bool = False
 
 
 def baseline(
@@ -98,19 +99,28 @@ def unlock(
 
 def new(folder: Path, words: str) -> Created:
     """
-    Write the two files of the next migration, with their headers, and return where they are.
+    Write the two files of the next migration, with their headers, and return where they are; the first one makes its folder.
+
+    Raises MigrationFolderError for words that make no name, and for a place that cannot be written.
     """
     name = "_".join(words.lower().split())
     if not _WORDS.fullmatch(name):
         raise MigrationFolderError("a migration is called by words: letters, digits, underscores")
-    contents = read(folder)
-    last = contents.migrations[-1].id if contents.migrations else None
+    try:
+        migrations = read(folder).migrations
+    except MigrationFolderError:  # missing or empty: this is the first one
+        migrations = []
+    last = migrations[-1].id if migrations else None
     number = int(last[:4]) + 1 if last else 1
-    created = Created(folder / f"{number:04}_{name}.sql", folder / f"{number:04}_{name}{ROLLBACK}")
-    depends = f"-- depends: {last}\n" if last else ""
-    created.up.write_text(f"-- Why, in one sentence.\n{depends}\n", encoding="utf-8")
-    created.down.write_text("-- What is lost, in one sentence.\n\n", encoding="utf-8")
-    return created
+    up, down = folder / f"{number:04}_{name}.sql", folder / f"{number:04}_{name}{ROLLBACK}"
+    depends, made_folder = f"-- depends: {last}\n" if last else "", not folder.is_dir()
+    try:
+        folder.mkdir(exist_ok=True)
+        up.write_text(f"-- Why, in one sentence.\n{depends}\n", encoding="utf-8")
+        down.write_text("-- What is lost, in one sentence.\n\n", encoding="utf-8")
+    except OSError as error:
+        raise MigrationFolderError(f"{error.filename} cannot be written: {error.strerror}") from None
+    return Created(up, down, made_folder)
 
 
 def _expected(folder: Folder, id_: str) -> str:

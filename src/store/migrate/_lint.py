@@ -216,12 +216,12 @@ def _allowed(file: str, text: str, found: Iterable[Finding]) -> list[Finding]:
 
 
 def _ledger(migration: SqlMigration, effects: Sequence[Effect]) -> str:
-    reason = migration.up.headers.irreversible
+    reason, transactional = migration.up.headers.irreversible, "yes" if migration.transactional else "no"
     lines = [
         f"What {migration.id}.sql does to what was there before it, on every supported PostgreSQL.",
         "Made by `store migrate lint --write`: read it, do not edit it.",
         "",
-        f"transactional: {'yes' if migration.transactional else 'no'}",
+        "batch: a transaction a round" if migration.up.headers.batch else f"transactional: {transactional}",
         f"reversible: {f'no, {reason}' if migration.down is None else f'yes, by {migration.down.name}'}",
     ]
     quiet = 0
@@ -233,7 +233,8 @@ def _ledger(migration: SqlMigration, effects: Sequence[Effect]) -> str:
         if told:
             lines += ["", f"line {effect.statement.line}: {_summary(effect.statement)}", *told]
         quiet += not told
-    return "\n".join([*lines, "", f"{quiet} of {len(effects)} statements lock and read nothing that was there.", ""])
+    rest = f"Not listed are {quiet} of {len(effects)} statements: they lock, rewrite, scan and change nothing that was there."
+    return "\n".join([*lines, "", rest if quiet else "Every statement is listed.", ""])
 
 
 def _summary(statement: Statement) -> str:

@@ -34,8 +34,8 @@ def acquire(connection: psycopg.Connection[Any], schema: str, wait: float) -> No
     """
     Take the lock of this state schema, for as long as the connection lives; the log names whom it waits for.
 
-    Raises MigrationLocked, naming who has it. Polled: a blocked pg_advisory_lock is a snapshot that CREATE INDEX CONCURRENTLY of
-    the other runner would wait for.
+    Raises MigrationLocked, naming who has it. Polled: a blocked pg_advisory_lock is a snapshot that CREATE INDEX CONCURRENTLY
+    of the other runner would wait for.
     """
     deadline = time.monotonic() + wait
     told: int | None = None
