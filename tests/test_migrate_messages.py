@@ -15,9 +15,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import typer
 
 from store import migrate
-from store.cli._migrating import say
+from store.cli._migrating import reporting, say
 from store.cli._output import counted
 from store.errors import MigrationError, MigrationFolderError, MigrationHistoryError, MigrationLocked, MigrationResumable
 from store.migrate import Options, Report, _lock
@@ -228,6 +229,33 @@ def test_a_renamed_file_is_no_other_folder(connect: Connect, place: Path) -> Non
         path.rename(path.with_name(path.name.replace("_x", "_y")))
     with pytest.raises(MigrationHistoryError, match="0001_x was applied and is called 0001_y now"):
         migrate.up(connect, place)
+
+
+def test_down_to_what_is_not_applied_says_that(connect: Connect, place: Path) -> None:
+    write(place, "0001_x", "SELECT 1;")
+    for words, fault in (("0001_x", "it is not applied"), ("0009_z", f"there is no such migration in {place}")):
+        with pytest.raises(MigrationFolderError, match=f"^--to {words}: {fault}$"):
+            migrate.down(connect, place, to=words)
+
+
+@pytest.mark.parametrize(
+    ("command", "resumable", "words"),
+    [
+        ("up", False, "interrupted: what is recorded is done, the rest was rolled back; run it again"),
+        ("up", True, "interrupted outside a transaction: run it again, it goes on from there"),
+        ("status", False, "interrupted"),
+    ],
+)
+def test_an_interrupted_command_claims_no_more_than_it_does(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str, resumable: bool, words: str
+) -> None:
+    monkeypatch.setattr("store.cli._migrating._log_to_stderr", lambda: None)  # it lasts as long as the process
+    report = Report(command, resumable=resumable)
+    with pytest.raises(typer.Exit) as ended, reporting(report, as_json=True):
+        raise KeyboardInterrupt
+
+    assert ended.value.exit_code == (6 if resumable else 5)
+    assert words == json.loads(capsys.readouterr().out)["error"]["message"]
 
 
 def test_status_checks_what_up_would_say(empty_dsn: str, place: Path) -> None:

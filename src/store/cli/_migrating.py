@@ -72,6 +72,7 @@ _OUTCOMES = {
     9: "refused",
     10: "unreachable",
 }
+_WRITING = ("up", "down", "redo", "baseline")
 _D = Options()
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*(ms|s|min|h|)")
 _SECONDS = {"ms": 0.001, "": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0}
@@ -191,7 +192,7 @@ def finish(report: Report, *, as_json: bool, code: int = 0, **more: Any) -> None
 
 
 def _fail(report: Report, code: int, error: StoreError | None, *, as_json: bool) -> NoReturn:
-    words = "interrupted: what is recorded is done, the rest was rolled back; run it again" if error is None else str(error)
+    words = _interrupted(report) if error is None else str(error)
     if as_json:
         told = {"type": "Interrupted" if error is None else type(error).__name__, "message": words}
         sqlstate = None if error is None else error.sqlstate
@@ -200,6 +201,14 @@ def _fail(report: Report, code: int, error: StoreError | None, *, as_json: bool)
     else:
         err.print(f"[bold red]store:[/] {escape(printable(words))}", soft_wrap=True)
     raise typer.Exit(code)
+
+
+def _interrupted(report: Report) -> str:
+    if report.resumable:
+        return "interrupted outside a transaction: run it again, it goes on from there"
+    if report.command in _WRITING:
+        return "interrupted: what is recorded is done, the rest was rolled back; run it again"
+    return "interrupted"
 
 
 def _code(error: StoreError) -> int:

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from store.errors import MigrationDrift, MigrationFolderError, MigrationHistoryError, MigrationLocked, MigrationRefused
 from store.migrate import _lock, _preflight, _runner
-from store.migrate._folder import ROLLBACK, Folder, read
+from store.migrate._folder import MANIFEST, ROLLBACK, Folder, read
 from store.migrate._ledger import Entry
 from store.migrate._report import Options, Report
 from store.migrate._session import APPLICATION, Connect, opened
 
-MANIFEST = "MANIFEST"
 _END = "SELECT pg_terminate_backend(%s, 5000)"  # milliseconds to wait for its end
 _WORDS = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
 

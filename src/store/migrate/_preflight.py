@@ -122,7 +122,9 @@ def target(folder: Folder, to: str | None, among: Iterable[str], said: str = "--
     Raise MigrationFolderError for an id that names none of these; `said` is what stands before it on the command line.
     """
     if to is not None and to not in among:
-        refuse([Refusal("no-such-id", 2, f"{said}{to}: there is no such migration in {folder.path}", to)])
+        is_here = any(each.id == to for each in folder.migrations)
+        fault = "it is not applied" if is_here else f"there is no such migration in {folder.path}"
+        refuse([Refusal("no-such-id", 2, f"{said}{to}: {fault}", to)])
 
 
 def _unknown(name: str, newest: str, sha256: str | None, pending: list[SqlMigration]) -> Refusal:
