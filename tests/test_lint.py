@@ -454,7 +454,7 @@ line 1: ALTER TABLE mine.a ADD COLUMN b text DEFAULT gen_random_uuid()
     rewrite  index mine.a_pkey
     scan     mine.a
 
-1 of 2 statements lock and read nothing that was there.
+Not listed are 1 of 2 statements: they lock, rewrite, scan and change nothing that was there.
 
 -- rollback: 0002_x.rollback.sql
 
@@ -463,7 +463,7 @@ line 1: DROP SCHEMA mine CASCADE
     lock     ACCESS EXCLUSIVE on mine.b
     lock     ACCESS EXCLUSIVE on store.orders
 
-0 of 1 statements lock and read nothing that was there.
+Every statement is listed.
 """
 
 
@@ -548,8 +548,11 @@ def test_batch_is_finished_before_the_next_file(scratch: review.Scratch, tmp_pat
         _0005="ALTER TABLE mine.a VALIDATE CONSTRAINT there;",
         _0006="ALTER TABLE mine.a ALTER COLUMN new SET NOT NULL;",
     )
+    made = review.review(scratch, folder)
 
-    assert review.review(scratch, folder).findings == []
+    assert made.findings == []
+    assert "\n\nbatch: a transaction a round\nreversible: " in made.ledgers["0003_x.locks.txt"]
+    assert made.ledgers["0003_x.locks.txt"].endswith("\n\nEvery statement is listed.\n")
 
 
 def test_repeatables_are_reviewed(scratch: review.Scratch, tmp_path: Path) -> None:

@@ -28,7 +28,9 @@ from store.cli._migrating import (
     is_json,
     out,
     reporting,
+    say,
 )
+from store.errors import SettingsError
 from store.migrate import Options, Report
 from store.migrate import review as _review
 from store.settings import Settings
@@ -77,9 +79,8 @@ def plan(
             with _review.scratch(_review.version_like(report.server_version)) as server:
                 tried = _review.rehearse(server, folder_of(folder), found)
             report.failed = tried[-1].failed
-    if out_file is not None:
-        told = {"plan_hash": found.hash, "pending": found.pending, "sql": found.sql}
-        out_file.write_text(json_format.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if out_file is not None:
+            _write(out_file, {"plan_hash": found.hash, "pending": found.pending, "sql": found.sql})
     if not json:
         out.print(found.sql + _told(tried), markup=False, soft_wrap=True, end="")
     code = 9 if report.failed else 3 if found.pending else 0
@@ -95,6 +96,13 @@ def _told(tried: list[_review.Tried]) -> str:
         if each.failed is not None:
             lines.append(f"--     refused: {each.failed['file']}:{each.failed['line']}: {each.failed['message']}")
     return "".join(line + "\n" for line in lines)
+
+
+def _write(path: Path, value: object) -> None:
+    try:
+        path.write_text(json_format.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"--out {path} cannot be written: {error.strerror}") from None
 
 
 def baseline(
@@ -119,7 +127,7 @@ def baseline(
         done = migrate.baseline(connect, folder_of(folder), id_, options=options, report=report)
     if not json:
         for name in done:
-            out.print(f"recorded {name}")
+            say(f"recorded {name}")
     finish(report, as_json=json, recorded=done)
 
 
@@ -138,8 +146,10 @@ def unlock(
         connect = migrate.connector(Settings.load(), wait=wait)
         cleared = migrate.unlock(connect, terminate=terminate, options=Options(state_schema=state_schema), report=report)
     if not json:
-        out.print("a stale row of yoyo's lock is gone" if cleared else "nobody holds the lock")
-    finish(report, as_json=json, cleared=cleared)
+        if terminate is not None:
+            say(f"ended {terminate}")
+        say("a stale row of yoyo's lock is gone" if cleared else "nobody holds the lock")
+    finish(report, as_json=json, cleared=cleared, ended=terminate)
 
 
 def new(
@@ -149,11 +159,13 @@ def new(
     as_json: AsJson = None,
 ) -> None:
     """
-    Write the two files of the next migration.
+    Write the two files of the next migration, or of the first one; a folder that is missing is made.
     """
     json, report = is_json(as_json), Report("new")
     with reporting(report, as_json=json):
         created = migrate.new(folder, words)
     if not json:
-        out.print(f"{created.up}\n{created.down}", markup=False, soft_wrap=True)
-    finish(report, as_json=json, files=[str(created.up), str(created.down)])
+        if created.made_folder:
+            say(f"made the folder {folder}")
+        say(f"{created.up}\n{created.down}")
+    finish(report, as_json=json, files=[str(created.up), str(created.down)], made_folder=created.made_folder)

@@ -124,6 +124,13 @@ def exit_code(error: StoreError) -> int:
     return FAILED
 
 
+def counted(number: int, word: str) -> str:
+    """
+    Return `1 fault` or `2 faults`.
+    """
+    return f"{number} {word}" + ("" if number == 1 else "s")
+
+
 def printable(text: str) -> str:
     """
     Return text without what a terminal would obey: it may come from a file.

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from store.cli._migrate_gate import gate
-from store.cli._migrating import Folder, Schemas, StateSchema, Wait, folder_of, reporting
-from store.cli._output import AsJson, is_json, out, print_json
+from store.cli._migrating import Folder, Schemas, StateSchema, Wait, folder_of, reporting, say
+from store.cli._output import AsJson, counted, err, is_json, out, print_json
 from store.cli.migrate import app
 from store.contract import stats as _stats
 from store.errors import InvalidInput, MigrationFolderError, Refusal
@@ -107,6 +108,13 @@ def fingerprint(
         expected = None if diff is None else _lines_of(diff)
         found = _review.live_lines(connector(Settings.load(), read_only=True, wait=wait), schema or ("store",))
         told = [] if expected is None else _review.difference(expected, found)
+        if not found:
+            names = ", ".join(schema or ("store",))
+            err.print(
+                f"nothing of schema {names} is in this database: this is the fingerprint of nothing",
+                soft_wrap=True,
+                markup=False,
+            )
     code = _DRIFT if told else 0
     if json:
         more = {"lines": found} if lines else {}
@@ -160,8 +168,8 @@ def verify(
     else:
         for fault in faults:
             out.print(f"[red]{fault.rule}[/]  ", end="")
-            out.print(fault.message, markup=False, soft_wrap=True)
-        out.print("[green]ok[/]" if not faults else f"{len(faults)} faults")
+            say(fault.message)
+        out.print("[green]ok[/]" if not faults else counted(len(faults), "fault"))
     _end(code)
 
 
@@ -192,14 +200,16 @@ def _lines_of(path: Path) -> list[str]:
 def _print_review(made: _review.Review, stale: list[str], written: list[str]) -> None:
     for finding in made.findings:
         colour = _COLOURS[finding.severity]
-        out.print(f"{finding.file}:{finding.line}  [{colour}]{finding.severity}[/] [bold]{finding.rule}[/]  ", end="")
-        out.print(finding.why, markup=False, soft_wrap=True)
-        out.print(f"    instead: {finding.safe}", markup=False, soft_wrap=True)
+        place = escape(f"{finding.file}:{finding.line}")
+        out.print(f"{place}  [{colour}]{finding.severity}[/] [bold]{escape(finding.rule)}[/]  ", end="")
+        say(finding.why)
+        say(f"    instead: {finding.safe}")
     for name in written:
-        out.print(f"wrote {name}")
+        say(f"wrote {name}")
     for name in stale:
-        out.print(f"[red]stale[/]  {name} is missing, or not what the files do: `store migrate lint --write`", soft_wrap=True)
+        out.print("[red]stale[/]  ", end="")
+        say(f"{name} is missing, or not what the files do: `store migrate lint --write`")
     for name in made.unfilled:
-        out.print(f"[dim]no row fits {name}: what happens to its rows was not seen[/]", soft_wrap=True)
-    warnings = len(made.findings) - len(made.errors)
-    out.print(f"{len(made.ledgers)} migrations: {len(made.errors)} errors, {warnings} warnings")
+        say(f"no row fits {name}: what happens to its rows was not seen")
+    warnings = counted(len(made.findings) - len(made.errors), "warning")
+    say(f"{counted(len(made.ledgers), 'migration')}: {counted(len(made.errors), 'error')}, {warnings}")

@@ -18,12 +18,12 @@ def ledger(migration: SqlMigration, effects: Sequence[Effect], back: Sequence[Ef
     """
     Return the text of a .locks.txt: what the file does to what was there before it, and then its rollback.
     """
-    reason = migration.up.headers.irreversible
+    reason, transactional = migration.up.headers.irreversible, "yes" if migration.transactional else "no"
     lines = [
         f"What {migration.id}.sql does to what was there before it, on every supported PostgreSQL.",
         "Made by `store migrate lint --write`: read it, do not edit it.",
         "",
-        f"transactional: {'yes' if migration.transactional else 'no'}",
+        "batch: a transaction a round" if migration.up.headers.batch else f"transactional: {transactional}",
         f"reversible: {f'no, {reason}' if migration.down is None else f'yes, by {migration.down.name}'}",
         *_told(effects),
     ]
@@ -40,7 +40,8 @@ def _told(effects: Sequence[Effect]) -> list[str]:
         told = told_of(effect)
         lines += ["", *told] if told else []
         quiet += not told
-    return [*lines, "", f"{quiet} of {len(effects)} statements lock and read nothing that was there."]
+    rest = f"Not listed are {quiet} of {len(effects)} statements: they lock, rewrite, scan and change nothing that was there."
+    return [*lines, "", rest if quiet else "Every statement is listed."]
 
 
 def _tables(effects: Sequence[Effect]) -> list[Effect]:

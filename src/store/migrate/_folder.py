@@ -19,6 +19,8 @@ from store.migrate._text import Statement, statements, tokens_of
 _NAME = re.compile(r"[0-9]{4}_[a-z0-9_]+")
 _REPEATABLE = re.compile(r"[a-z0-9_]+")
 ROLLBACK = ".rollback.sql"
+MANIFEST = "MANIFEST"
+"""The file beside them that keeps the hashes of each migration, and the fingerprint it leaves."""
 REPEATABLE = "repeatable"
 _CONTROL = frozenset({"abort", "begin", "commit", "end", "release", "rollback", "savepoint", "start"})
 # What may run outside a transaction: ended at any point, it can be run again.

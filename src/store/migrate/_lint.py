@@ -19,13 +19,12 @@ from store.errors import MigrationError, MigrationFolderError
 from store.migrate import _fingerprint, _preflight, _rules, _squawk
 from store.migrate._beside import ledger, manifest_line
 from store.migrate._fill import Filler
-from store.migrate._folder import Folder, SqlMigration, read
+from store.migrate._folder import MANIFEST, Folder, SqlMigration, read
 from store.migrate._rules import Finding
 from store.migrate._scratch import Scratch, schemas
 from store.migrate._trace import Effect, Refused, trace
 from store.migrate._weigh import Size, weighed
 
-MANIFEST = "MANIFEST"
 _ALLOW = re.compile(
     r"^[ \t]*--[ \t]*store:[ \t]*allow:[ \t]*(?P<rule>[a-z-]*)[ \t]*(?::[ \t]*(?P<reason>\S.*))?$", re.MULTILINE
 )

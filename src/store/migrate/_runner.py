@@ -52,6 +52,7 @@ def up(
 
     A second runner waits for the first. Raises MigrationError, and leaves the database at the last whole migration, when
     PostgreSQL refuses a file; before anything is applied when the folder and the database do not belong together.
+    PermissionDenied for a role that lacks the rights for a file or, before anything is applied, for the record.
     """
     options, report = options or Options(), report or Report("up")
     contents = read(folder)
@@ -222,6 +223,8 @@ class refusing:  # noqa: N801 (used like a function)
 
 
 def _all(folder: Folder, applied: list[str], recorded: dict[str, Last], options: Options) -> list[Refusal]:
+    if other := list(_preflight.elsewhere(folder, applied, recorded, options.state_schema)):
+        return [*folder.refusals, *other]  # what else could be said of these files would mislead
     return [
         *folder.refusals,
         *_preflight.history(folder, applied, recorded),

@@ -29,7 +29,7 @@ from store.errors import (
 from store.migrate import _lock
 from store.migrate._backend import Backend
 from store.migrate._fingerprint import OURS, fingerprint
-from store.migrate._ledger import Fingerprint, Ledger
+from store.migrate._ledger import TABLE, Fingerprint, Ledger
 from store.migrate._report import Options, Report
 from store.migrate._watch import Watcher
 
@@ -37,6 +37,10 @@ Connect = Callable[[], psycopg.Connection[Any]]
 
 APPLICATION = "store-migrate/"
 """How the names of our connections begin, in pg_stat_activity."""
+
+_OWN_ROLE = "migrations have a role of their own, store_migrator: set STORE_MIGRATE_URL"
+WAY_OUT = f"{_OWN_ROLE}, or act as the owner with --role"
+"""What a role without rights is told."""
 
 _log = logging.getLogger("store.migrate")
 _SESSION = """
@@ -51,7 +55,22 @@ _SESSION = """
         pg_catalog.set_config('application_name', %s, false)
 """
 _STANDBY = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', current_user"
-_WAY_OUT = "migrations have a role of their own, store_migrator: set STORE_MIGRATE_URL"
+# The first right that the record needs and this role lacks: to write its tables, or to make what is missing of them.
+_LACKING = """
+    SELECT CASE
+        WHEN n.oid IS NULL THEN 'CREATE on the database ' || quote_ident(current_database())
+        WHEN c.oid IS NULL THEN 'CREATE on the schema ' || quote_ident(n.nspname)
+        ELSE 'INSERT on ' || c.oid::regclass END
+    FROM unnest(%s::text[]) WITH ORDINALITY AS t (name, place)
+    LEFT JOIN pg_catalog.pg_namespace AS n ON n.nspname = %s
+    LEFT JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = t.name
+    WHERE NOT CASE
+        WHEN n.oid IS NULL THEN has_database_privilege(current_database(), 'CREATE')
+        WHEN c.oid IS NULL THEN has_schema_privilege(n.oid, 'CREATE')
+        ELSE has_table_privilege(c.oid, 'INSERT') END
+    ORDER BY t.place LIMIT 1
+"""
+_WRITTEN = ["_yoyo_migration", "_yoyo_log", TABLE]
 _OLDEST = 160000
 
 
@@ -77,8 +96,12 @@ class Session:
 
     def lock(self) -> None:
         """
-        Wait for the turn of this runner. Raises MigrationLocked when it does not come, or stock yoyo holds its own lock.
+        Wait for the turn of this runner. Raises MigrationLocked when it does not come, or stock yoyo holds its own lock, and,
+        before it waits, PermissionDenied for a role that may not keep the record.
         """
+        lacking = self.connection.execute(_LACKING, (_WRITTEN, self.options.state_schema)).fetchone()
+        if lacking is not None:
+            raise PermissionDenied(f"permission denied: {self.role()} lacks {lacking[0]}; nothing was done: {WAY_OUT}")
         _lock.acquire(self.connection, self.options.state_schema, self.options.lock_wait)
         if self.backend.is_row_locked():
             raise MigrationLocked(
@@ -93,6 +116,14 @@ class Session:
         recorded = self.ledger.fingerprint()
         known = {*made, *(recorded.schemas if recorded is not None and recorded.schemas != OURS else ())}
         self.schemas = tuple(sorted(self.options.schemas or known)) or OURS
+
+    def role(self) -> str:
+        """
+        Return who acts here, and who logged in where that is another.
+        """
+        row = self.connection.execute("SELECT current_user, session_user").fetchone()
+        role, login = row or ("", "")
+        return f"the role {role}" + ("" if login == role else f" (login {login})")
 
     def create_state(self) -> None:
         """
@@ -145,7 +176,7 @@ class Session:
         row = self.connection.execute("SELECT pg_current_xact_id()::text").fetchone()
         return "" if row is None else str(row[0])
 
-    def role(self) -> str:
+    def current_role(self) -> str:
         """
         Return who this session acts as, to whom everything that it makes belongs.
         """
@@ -156,7 +187,7 @@ class Session:
         """
         Raise MigrationError when a file let go of the lock of the runners, or of the role that everything shall belong to.
         """
-        if self.role() != role:
+        if self.current_role() != role:
             raise MigrationError(f"{what} changed the role: what it made would not belong to {role}")
         if not _lock.is_held(self.connection, self.options.state_schema):
             raise MigrationError(f"{what} let go of the lock of the runners (pg_advisory_unlock_all, DISCARD ALL)")
@@ -213,7 +244,7 @@ def _refuse_read_only(connection: psycopg.Connection[Any]) -> None:
     if is_standby:
         raise ReadOnly("the server is a standby: migrations go to the primary")
     if is_read_only:
-        raise ReadOnly(f"sessions of {role} are read-only here (default_transaction_read_only is on): {_WAY_OUT}")
+        raise ReadOnly(f"sessions of {role} are read-only here (default_transaction_read_only is on): {_OWN_ROLE}")
 
 
 @contextmanager
@@ -239,5 +270,5 @@ def _lost(error: psycopg.Error) -> str:
 def _store_error(error: psycopg.Error) -> StoreError:
     failure = from_postgres(error.sqlstate, constraint=error.diag.constraint_name, primary=error.diag.message_primary)
     if isinstance(failure, PermissionDenied) and error.sqlstate == "42501":
-        return PermissionDenied(f"{failure}: {_WAY_OUT}", sqlstate=error.sqlstate)
+        return PermissionDenied(f"{failure}: {WAY_OUT}", sqlstate=error.sqlstate)
     return failure
