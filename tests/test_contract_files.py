@@ -46,7 +46,7 @@ FACTS = Facts(
 TEXT = """\
 # Written by `store lock`: what PostgreSQL understands of each query. Review the diff; do not edit.
 
-query get_order  ^  sha256:00ff
+query get_order  ^  sha256:00ff  facts:3d2d2de6
   row    Order
   param  order_id  bigint  required
   param  note      text[]  optional
@@ -66,7 +66,7 @@ query get_order  ^  sha256:00ff
   plan   index orders_pkey
   plan   scan users, few of them, always
 
-query load  !  sha256:01
+query load  !  sha256:01  facts:322d51ea
   kind   copy
 """
 STANZAS = [Stanza("get_order", "^", "sha256:00ff", "Order", FACTS), Stanza("load", "!", "sha256:01", None, None)]
@@ -77,6 +77,7 @@ SCHEMA = Schema(
         "mood": Named("enum", labels=("it's", "bad")),
     },
     {"orders.status": ("paid", "placed")},
+    {"orders.total": 'it\'s "gross", C:\\new'},
 )
 
 
@@ -125,6 +126,7 @@ def test_schema_is_read_back():
 
     assert schema.parse(written, Path("x")) == SCHEMA
     assert "type  mood  enum  'it''s', 'bad'" in written
+    assert "comment  orders.total  'it''s \"gross\", C:\\new'" in written
     with pytest.raises(ContractFileError, match=r"schema\.contract:3: "):
         schema.parse(written.replace("migrations", "colour"), Path("schema.contract"))
 
@@ -197,8 +199,9 @@ def column(kind: str, *, null: bool = False, origin: str | None = None) -> Colum
         (AwareDatetime, "timestamp with time zone"),
         (datetime, "timestamp(3) with time zone"),
         (NaiveDatetime, "timestamp without time zone"),
-        (list[int], "bigint[]"),
-        (tuple[Decimal, ...], "amount[]"),
+        (list[int | None], "bigint[]"),
+        (list[Any], "bigint[]"),
+        (tuple[Decimal | None, ...], "amount[]"),
         (dict[str, Any], "jsonb"),
         (tuple[Nested, ...], "json"),
         (Any, "tsvector"),
@@ -219,14 +222,15 @@ def test_what_fits(kind, pg):
         (int, "numeric", "dto-type"),
         (float, "numeric(12,2)", "dto-float"),
         (float, "amount", "dto-float"),
-        (list[float], "numeric[]", "dto-float"),
+        (list[float | None], "numeric[]", "dto-float"),
         (Annotated[float | int, Field(ge=0)], "numeric", "dto-float"),
         (int, "double precision", "dto-type"),
         (NaiveDatetime, "timestamp with time zone", "dto-type"),
         (AwareDatetime, "timestamp without time zone", "dto-type"),
         (datetime, "date", "dto-type"),
         (int, "bigint[]", "dto-type"),
-        (list[str], "bigint[]", "dto-type"),
+        (list[str | None], "bigint[]", "dto-type"),
+        (list[int], "bigint[]", "dto-null"),
         (Decimal, "jsonb", "dto-type"),
         (str, "tsvector", "dto-type"),
         (int, "text", "dto-type"),

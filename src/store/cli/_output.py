@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from store._connection import has_password
+from store._failures import RIGHTS, is_denied
 from store.errors import (
     CannotAnalyse,
     MigrationError,
@@ -28,7 +29,6 @@ from store.errors import (
     StoreError,
     Unavailable,
 )
-from store.verify import RIGHTS, is_denied
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -122,6 +122,13 @@ def exit_code(error: StoreError) -> int:
         if isinstance(error, kind):
             return code
     return FAILED
+
+
+def counted(number: int, word: str) -> str:
+    """
+    Return `1 fault` or `2 faults`.
+    """
+    return f"{number} {word}" + ("" if number == 1 else "s")
 
 
 def printable(text: str) -> str:

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 from store.contract import allowed
 from store.contract import scope as names
-from store.contract.catalog import ON_INSERT, Catalog, Function
+from store.contract.catalog import ON_INSERT, Catalog
 from store.contract.facts import Finding
-from store.contract.nodes import Node, walk
+from store.contract.functions import Function
+from store.contract.nodes import Node
 
 _SELECT, _DELETE = 2, 8
 _FIRST_BIT = 7  # what PostgreSQL adds to an attribute's number, so that system columns fit
@@ -65,7 +66,7 @@ def functions(query: Node, catalog: Catalog) -> tuple[str, ...]:
         for one in called(query, catalog)
         if not (one.is_built_in and one.volatility == "i")
     }
-    found |= {f"{_value(one['op'])} stable" for one in walk(query) if one.tag == "SQLVALUEFUNCTION"}
+    found |= {f"{_value(one['op'])} stable" for one in query.below if one.tag == "SQLVALUEFUNCTION"}
     return tuple(sorted(found))
 
 
@@ -125,10 +126,9 @@ def called(query: Node, catalog: Catalog) -> Iterator[Function]:
     """
     Iterate over the functions, aggregates, window functions and operators' functions that are called.
     """
-    for node in walk(query):
-        oid = node["funcid"] or node["opfuncid"] or node["aggfnoid"] or node["winfnoid"]
-        if oid in catalog.functions:
-            yield catalog.functions[oid]
+    for node in query.below:
+        if node.function in catalog.functions:
+            yield catalog.functions[node.function]
 
 
 def _value(number: int) -> str:
@@ -141,18 +141,18 @@ def _with_views(query: Node, catalog: Catalog) -> list[Node]:
     """
     found, seen = [query], set[int]()
     for each in found:
-        relations = {node["relid"] for node in walk(each) if node["relid"] in catalog.relations} - seen
+        relations = {node["relid"] for node in each.below if node["relid"] in catalog.relations} - seen
         seen |= relations
         found += [view for oid in relations if (view := catalog.relations[oid].view) is not None]
     return found
 
 
 def _queries(query: Node) -> Iterator[Node]:
-    return (one for one in walk(query) if one.tag == "QUERY")
+    return (one for one in query.below if one.tag == "QUERY")
 
 
 def _permissions(query: Node) -> Iterator[Node]:
-    return (one for one in walk(query) if one.tag == "RTEPERMISSIONINFO")
+    return (one for one in query.below if one.tag == "RTEPERMISSIONINFO")
 
 
 def _columns(permission: Node, field: str, catalog: Catalog) -> Iterator[str]:

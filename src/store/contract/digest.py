@@ -1,11 +1,12 @@
 """
-The hashes that tell, without a database, whether a contract was written from this SQL and these migrations.
+The hashes that tell, without a database, whether a contract was written from this SQL and these migrations, and edited since.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from store._queries import Statement
@@ -13,6 +14,7 @@ from store._queries.tokens import fold
 
 _LENGTH = 16
 """Hexadecimal digits: it tells changes apart, it keeps nobody out."""
+_SHORT = 8
 
 
 def of_statement(statement: Statement) -> str:
@@ -21,7 +23,9 @@ def of_statement(statement: Statement) -> str:
     blanks do not count.
     """
     texts = (
-        [f"[{text.label}] {fold(text.text)}" for text in statement.texts()] if statement.variants else [fold(statement.text)]
+        [f"[{text.label}] {_folded(text.text)}" for text in statement.texts()]
+        if statement.variants
+        else [_folded(statement.text)]
     )
     marks = [f"-- null: {name}" for name in sorted({name for text in statement.texts() for name in text.nullable})]
     marks += [f"-- rows: {statement.rows}"] if statement.rows else []
@@ -36,6 +40,17 @@ def of_migrations(folders: Iterable[Path]) -> str:
     from store.migrate import forward  # and yoyo with it, which an application does without
 
     return _of("\0".join(f"{each.name}\n{each.text}" for folder in folders for each in forward(folder)).encode())
+
+
+def of_facts(lines: Iterable[str]) -> str:
+    """
+    Return the hash that stands beside facts, so that a hand in them is seen. Each query has its own: branches that change
+    different queries merge.
+    """
+    return "facts:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()[:_SHORT]
+
+
+_folded = lru_cache(maxsize=1024)(fold)  # a check hashes every text twice
 
 
 def _of(content: bytes) -> str:

@@ -38,17 +38,30 @@ class Project:
     """Where the DTOs are imported from; None where they are not known, and rows not compared."""
     callers: Path | None = None
     prefix: str = "app"
+    grants: Path | None = None
+    """The file that gives store_app its rights; None where they are not held to the queries."""
+    checks: Path | None = None
+    """More queries that store_app runs, without contracts."""
+    owned: frozenset[str] = frozenset()
+    """The files whose queries only the owner of the schema runs."""
 
     @cached_property
     def statements(self) -> tuple[Statement, ...]:
         """
         Return the queries: the files in alphabetical order. Raises QueryFileError.
         """
-        loaded = load(self.queries, prefix=self.prefix, colour="sync").statements
+        loaded = load(self.queries, prefix=self.prefix, colour="sync", types=None).statements
         for statement in loaded:
             if statement.domain == "schema":
                 raise QueryFileError(f"{statement.path}:1: schema.contract is a reserved name: call the file something else")
         return loaded
+
+    @property
+    def rights(self) -> Sequence[Path]:
+        """
+        Return the files that make the roles and give them their rights, in the order in which they are run.
+        """
+        return () if self.grants is None else (self.grants.with_name("roles.sql"), self.grants)
 
     def contract_of(self, domain: str) -> Path:
         """
@@ -70,6 +83,9 @@ def own() -> Project:
         module="store.models",
         callers=Path(__file__).resolve().parents[1],
         prefix="store",
+        grants=sql / "grants.sql",
+        checks=sql / "checks",
+        owned=frozenset({"demo"}),
     )
 
 
@@ -83,11 +99,9 @@ def foreign(
     """
     if not queries.is_dir():
         raise QueryFileError(f"{queries}: there is no such folder: give the one that holds the .sql files")
-    folder = queries.resolve()
-    beside = folder.parent if folder.name == "queries" else folder
     return Project(
-        queries=folder,
-        contracts=beside / "contracts",
+        queries=queries.resolve(),
+        contracts=_files.contracts_of(queries),
         migrations=(_files.folder("migrations"), *migrations),
         models={} if models is None else _models([_import(models)]),
         module=models,

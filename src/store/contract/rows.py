@@ -11,7 +11,7 @@ from typing import Any
 from store.contract import scope as names
 from store.contract.access import called
 from store.contract.catalog import UniqueIndex
-from store.contract.nodes import Node, walk
+from store.contract.nodes import Node
 from store.contract.scope import Scope
 
 _LIMIT_COUNT = 0  # and not WITH TIES
@@ -186,7 +186,7 @@ def _needs(node: Node, scope: Scope) -> frozenset[int] | None:
     if any(one.volatility == "v" for one in called(node, scope.catalog)):
         return None
     columns = _columns(node, 0)
-    is_plain = all(one.tag in {"VAR", "CONST", "PARAM"} | names.CASTS or scope.is_strict(one) for one in walk(node))
+    is_plain = all(one.tag in {"VAR", "CONST", "PARAM"} | names.CASTS or scope.is_strict(one) for one in node.below)
     return frozenset(columns) if not columns or is_plain else None
 
 

@@ -118,8 +118,8 @@ class Scope:
         if self.is_one_group or self.query["commandType"] in {INSERT, MERGE}:
             return frozenset()
         tree = self.query["jointree"]
-        always = frozenset(key for one in conditions(tree) for key in self._kept(one))
-        sided = frozenset(key for one in conditions(tree, sided=True) for key in self._kept(one) if key[0] != "$")
+        always = frozenset(key for one in conditions(tree) for key in self.kept(one))
+        sided = frozenset(key for one in conditions(tree, sided=True) for key in self.kept(one) if key[0] != "$")
         found = always | sided
         if self.query["commandType"] == UPDATE or self.is_replaced:  # RETURNING shows the row as it has become
             found = frozenset(key for key in found if key[0] != self.query["resultRelation"])
@@ -135,13 +135,13 @@ class Scope:
         relation = self.catalog.relations.get(self.entry(self.query["resultRelation"])["relid"])
         return relation is None or relation.kind == "v" or relation.has_rules
 
-    def _kept(self, condition: Node) -> Iterator[tuple[Any, ...]]:
+    def kept(self, condition: Node) -> Iterator[tuple[Any, ...]]:
         """
         Iterate over what cannot be NULL where this is true.
         """
         if condition.tag == "BOOLEXPR" and condition["boolop"] == "and":
             for one in condition["args"]:
-                yield from self._kept(one)
+                yield from self.kept(one)
         elif condition.tag == "BOOLEXPR" and condition["boolop"] == "not":
             yield from self._strict(condition["args"][0])
         elif condition.tag == "NULLTEST" and condition["nulltesttype"] == 1 and not condition["argisrow"]:

@@ -11,10 +11,9 @@ from pathlib import Path
 from store._queries import Statement
 from store._queries.choice import parameters, sorts
 from store.contract import pytypes
-from store.contract.compare import base_type
 from store.contract.facts import Column, Facts
 from store.contract.project import Project
-from store.contract.schema import Schema
+from store.contract.schema import Schema, base_type
 
 FILE = "__init__.pyi"
 HEAD = "# Written by `store lock --stubs` for mypy and pyright: do not edit.\n"
@@ -66,7 +65,10 @@ class _Method:
         if self._is_named():
             yield ""
             yield f"class {self._row_name()}(NamedTuple):"
-            yield from (f"    {column.name}: {self._of_column(column)}" for column in self._facts.columns)
+            for column in self._facts.columns:
+                yield f"    {column.name}: {self._of_column(column)}"
+                if comment := self._schema.comments.get(column.origin or ""):
+                    yield f'    """{_in_quotes(comment)}"""'
 
     def signature(self, prefix: str) -> Iterator[str]:
         kinds = {each.name: self._type(each.type) for each in self._facts.parameters}
@@ -106,6 +108,8 @@ class _Method:
 
     def _of_column(self, column: Column) -> str:
         kind = self._type(column.type)
+        if column.may_hold_null and kind != "list[Any]":
+            kind = f"{kind[:-1]} | None]"
         return f"{kind} | None" if column.is_nullable and kind != "Any" else kind
 
     def _type(self, name: str) -> str:
@@ -118,6 +122,13 @@ class _Method:
 
 def _class_of(prefix: str, domain: str) -> str:
     return f"_{prefix}{''.join(part.title() for part in domain.split('_'))}"
+
+
+def _in_quotes(comment: str) -> str:
+    """
+    Return the text of a docstring: shown beside the attribute, and with nothing in it that ends it.
+    """
+    return comment.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _imports(text: str, project: Project, statements: Sequence[Statement]) -> Iterator[str]:
