@@ -84,11 +84,18 @@ def indexes(connection: psycopg.Connection[Any]) -> Indexes:
 
 def explain(connection: psycopg.Connection[Any], statement: Statement, *, reach: bool = True) -> Plan:
     """
-    Return the generic plan, with `reach` the one in which whole tables are the last resort. On a connection in autocommit
-    nothing stays set; nothing is run.
+    Return the generic plan, with `reach` the one in which whole tables are the last resort. Nothing stays set, a transaction
+    goes on, and nothing is run.
 
     Raises psycopg.Error when PostgreSQL refuses the statement.
     """
+    if connection.info.transaction_status == pq.TransactionStatus.IDLE:
+        return _explained(connection, statement, reach=reach)
+    with connection.transaction(force_rollback=True):
+        return _explained(connection, statement, reach=reach)
+
+
+def _explained(connection: psycopg.Connection[Any], statement: Statement, *, reach: bool) -> Plan:
     refuse_two(connection, statement)
     text = f"{_REACH if reach else ''}EXPLAIN (GENERIC_PLAN, VERBOSE, FORMAT JSON) {statement.text}"
     result = connection.pgconn.exec_(text.encode())  # all of it is one transaction
