@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from store.cli._output import AsJson, Dsn, is_json, out, print_json, reported
+from store.cli._output import AsJson, Dsn, is_json, out, print_json, printable, reported
 from store.cli.contract import Sql, project_of
 from store.contract import explain as _explain
 from store.contract import uses as _uses
@@ -54,7 +54,9 @@ def uses(
     as_json: AsJson = None,
 ) -> None:
     """
-    List who writes, locks and reads a table or column, from the contracts: before a column is changed, this is who to ask.
+    List who writes, deletes, locks and reads a table or column, from the contracts: who to ask before it is changed.
+
+    Also through the SQL functions that a query calls and the foreign keys that its DELETE cascades by (`via`).
 
     Example: [bold]store uses orders.total[/]
     """
@@ -63,15 +65,26 @@ def uses(
         found = _uses.uses(project_of(folder), target)
     if json:
         rows = [
-            {"verb": u.verb, "query": u.query, "file": str(u.path), "line": u.line, "columns": list(u.columns)} for u in found
+            {
+                "verb": u.verb,
+                "query": u.query,
+                "file": str(u.path),
+                "line": u.line,
+                "columns": list(u.columns),
+                "via": u.via or None,
+            }
+            for u in found
         ]
         print_json({"command": "uses", "target": target, "uses": rows})
         return
     width = max(len(each.query) for each in found)
     for each in found:
         place = f"{_short(each.path)}:{each.line}"
-        line = f"{each.verb:<7}  {each.query:<{width}}  {place}  {', '.join(each.columns)}"
-        out.print(line.rstrip(), markup=False, soft_wrap=True)
+        via = f"via {each.via}" if each.via else ""
+        line = "  ".join(
+            part for part in (f"{each.verb:<7}", f"{each.query:<{width}}", place, ", ".join(each.columns), via) if part
+        )
+        out.print(printable(line), markup=False, soft_wrap=True)
 
 
 def explain(

@@ -21,6 +21,7 @@ from store.contract.nullability import Prover
 from store.contract.parameters import required
 from store.contract.rows import at_most_one
 from store.contract.scope import CASTS, GROUP, JOIN, Scope
+from store.contract.via import via
 
 _JOINS = {1: "left join", 2: "full join", 3: "right join"}
 _COPY_IN = re.compile(r"\bFROM\s+STDIN\b", re.IGNORECASE)
@@ -136,6 +137,7 @@ def _facts(query: Query, description: Description, scope: Scope) -> Facts | Find
         columns=tuple(_column(column, number, scope) for number, column in enumerate(description.columns, 1)),
         reads=access.reads(scope.query, catalog),
         writes=access.writes(scope.query, catalog),
+        via=via(scope.query, catalog),
         functions=access.functions(scope.query, catalog),
         locks=access.locks(scope.query, catalog),
         mode=access.mode(scope.query, catalog),

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
+from store.contract.functions import Function, load_functions
 from store.contract.nodes import Node, queries_of, walk
 
 # A column is NOT NULL when it is so in the table and in everything that inherits from it. PostgreSQL 18 also calls a column
@@ -80,10 +81,24 @@ _INDEXES = """
         AND (r.relkind = 'p' OR NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = r.oid))
     ORDER BY x.indisprimary DESC, c.relname
 """
-_FUNCTIONS = """
-    SELECT p.oid, n.nspname, p.proname, p.oid::regprocedure::text, p.provolatile::text, p.proisstrict, p.pronargs
-    FROM pg_catalog.pg_proc AS p INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-    WHERE p.oid = ANY (%s::oid[])
+# What goes or changes with the rows of a table that are deleted, down through every foreign key.
+_CASCADES = """
+    WITH RECURSIVE cascades AS (
+        SELECT r.oid AS root, k.*
+        FROM unnest(%s::oid[]) AS r (oid) INNER JOIN pg_catalog.pg_constraint AS k ON k.confrelid = r.oid
+        WHERE k.contype = 'f' AND k.conparentid = 0 AND k.confdeltype IN ('c', 'n', 'd')
+        UNION
+        SELECT c.root, k.*
+        FROM cascades AS c INNER JOIN pg_catalog.pg_constraint AS k ON k.confrelid = c.conrelid
+        WHERE c.confdeltype = 'c' AND k.contype = 'f' AND k.conparentid = 0 AND k.confdeltype IN ('c', 'n', 'd')
+    )
+    SELECT c.root, c.conname, n.nspname || '.' || r.relname, c.confdeltype = 'c', ARRAY(
+        SELECT a.attname::text FROM pg_catalog.pg_attribute AS a
+        WHERE a.attrelid = c.conrelid AND a.attnum = ANY (coalesce(c.confdelsetcols, c.conkey))
+    )
+    FROM cascades AS c
+    INNER JOIN pg_catalog.pg_class AS r ON r.oid = c.conrelid
+    INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = r.relnamespace
 """
 _OPERATORS = """
     SELECT o.oid, n.nspname, o.oprname
@@ -128,6 +143,16 @@ class UniqueIndex:
     """The operators that are its equality, a set a key."""
 
 
+class Cascade(NamedTuple):
+    """
+    What a foreign key does when the row it points to is deleted: 'deletes' rows, or 'writes' columns.
+    """
+
+    constraint: str
+    verb: str
+    items: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Relation:
     """
@@ -141,23 +166,10 @@ class Relation:
     fills_rows: bool
     """Whether a trigger sees a row before its NOT NULL columns are checked."""
     view: Node | None
+    cascades: list[Cascade] = field(default_factory=list["Cascade"])
+    """What a DELETE of its rows does elsewhere."""
     attributes: dict[int, Attribute] = field(default_factory=dict[int, Attribute])
     indexes: list[UniqueIndex] = field(default_factory=list[UniqueIndex])
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """
-    A function, aggregate or window function.
-    """
-
-    name: str
-    signature: str
-    is_built_in: bool
-    volatility: str
-    """'i', 's' or 'v'."""
-    is_strict: bool
-    arguments: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +210,7 @@ class Catalog:
 
 def load(connection: Connection[Any], queries: Iterable[Node], catalog: Catalog) -> None:
     """
-    Fill the catalogue with what these queries name, down through every view.
+    Fill the catalogue with what these queries name, down through every view and every SQL function.
     """
     waiting = list(queries)
     functions: set[int] = set()
@@ -211,8 +223,9 @@ def load(connection: Connection[Any], queries: Iterable[Node], catalog: Catalog)
             operators.add(node["opno"] or 0)
         added = _load_relations(connection, sorted(relations - catalog.relations.keys() - {0}), catalog)
         waiting = [relation.view for relation in added if relation.view is not None]
-    for oid, schema, name, signature, volatility, is_strict, arguments in _ask(connection, _FUNCTIONS, [sorted(functions)]):
-        catalog.functions[oid] = Function(name, signature, schema == "pg_catalog", volatility, is_strict, arguments)
+        called = load_functions(connection, sorted(functions - catalog.functions.keys() - {0}))
+        catalog.functions |= called
+        waiting += [body for function in called.values() for body in function.bodies or ()]
     for oid, schema, name in _ask(connection, _OPERATORS, [sorted(operators)]):
         catalog.operators[oid] = Operator(name, schema == "pg_catalog")
     catalog.loose_collations = frozenset(oid for (oid,) in _ask(connection, _COLLATIONS, []))
@@ -248,6 +261,12 @@ def _load_relations(connection: Connection[Any], oids: list[int], catalog: Catal
     for oid, name, keys, collations, equalities in _ask(connection, _INDEXES, [oids]):
         operators = tuple(frozenset(map(int, found.split())) for found in equalities)
         catalog.relations[oid].indexes.append(UniqueIndex(name, tuple(keys), tuple(collations), operators))
+    for oid, constraint, name, deletes, columns in _ask(connection, _CASCADES, [oids]):
+        shown = plain(name)
+        made = Cascade(constraint, "deletes", (shown,)) if deletes else None
+        catalog.relations[oid].cascades.append(
+            made or Cascade(constraint, "writes", tuple(f"{shown}.{each}" for each in columns))
+        )
     return [catalog.relations[oid] for oid in oids if oid in catalog.relations]
 
 

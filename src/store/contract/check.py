@@ -186,7 +186,7 @@ def _facts(facts: Facts, *, is_planned: bool) -> dict[str, str]:
         words = value.split()
         if key == "plan" and not is_planned:
             continue
-        about = 1 if key in ("param", "out") else len(words) if key in ("funcs", "locks", "plan") else 0
+        about = 2 if key == "via" else 1 if key in ("param", "out") else len(words) if key in ("funcs", "locks", "plan") else 0
         named = [words[0].rstrip(",").rpartition(".")[0] or value] if key in ("reads", "writes") else words[:about]
         found[" ".join([key, *named])] = " ".join(words[about:]) or "there"
     return found

@@ -63,6 +63,8 @@ class Facts:
     """A verdict a base relation: 'index orders_pkey', 'ordered products_name_id_idx', 'scan currencies, reason'."""
     json_numbers: tuple[str, ...] = field(default=(), compare=False)
     """Where a numeric goes into JSON as a number. Stands in no contract: it is a fault."""
+    via: tuple[str, ...] = ()
+    """What it touches without naming it: 'sellable(...): reads reservations.quantity', 'x_fkey: deletes cart_items'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ def merged(texts: Sequence[Facts]) -> Facts:
         columns=tuple(_weakest(alike) for alike in zip(*(facts.columns for facts in texts), strict=False)),
         reads=_union(facts.reads for facts in texts),
         writes=_union(facts.writes for facts in texts),
+        via=_union(facts.via for facts in texts),
         functions=_union(facts.functions for facts in texts),
         locks=_union(facts.locks for facts in texts),
         mode=max((facts.mode for facts in texts), key=_MODES.index),
