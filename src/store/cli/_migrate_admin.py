@@ -61,7 +61,7 @@ def plan(
         told = {"plan_hash": found.hash, "pending": found.pending, "sql": found.sql}
         out_file.write_text(json_format.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if not json:
-        out.print(found.sql, markup=False, soft_wrap=True, end="")
+        typer.echo(found.sql, nl=False)  # what psql reads, to the byte
     finish(report, as_json=json, code=3 if found.pending else 0, sql=found.sql)
 
 
@@ -85,7 +85,7 @@ def baseline(
         done = migrate.baseline(connect, folder_of(folder), id_, options=options, report=report)
     if not json:
         for name in done:
-            out.print(f"recorded {name}")
+            out.print(f"recorded {name}", markup=False)
     finish(report, as_json=json, recorded=done)
 
 

@@ -16,7 +16,7 @@ import typer
 from rich.markup import escape
 
 from store import _files
-from store.cli._output import AsJson, err, exit_code, is_json, out, print_json, printable
+from store.cli._output import AsJson, err, exit_code, is_json, out, print_json
 from store.errors import (
     MigrationDrift,
     MigrationHistoryError,
@@ -171,7 +171,7 @@ def heard(words: str, *, as_json: bool) -> Callable[[str], None] | None:
     """
 
     def say(name: str) -> None:
-        out.print(f"{words} {name}")
+        out.print(f"{words} {name}", markup=False)
 
     return None if as_json else say
 
@@ -194,7 +194,7 @@ def _fail(report: Report, code: int, error: StoreError | None, *, as_json: bool)
         outcome = "interrupted" if error is None else _OUTCOMES[code]
         print_json({"outcome": outcome, "exit_code": code, "error": told | {"sqlstate": sqlstate}} | report.as_json())
     else:
-        err.print(f"[bold red]store:[/] {escape(printable(words))}", soft_wrap=True)
+        err.print(f"[bold red]store:[/] {escape(words)}", soft_wrap=True)
     raise typer.Exit(code)
 
 

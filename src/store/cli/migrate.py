@@ -171,7 +171,10 @@ def status(
         found = migrate.status(connect, folder_of(folder), options=Options(state_schema=state_schema), report=report)
     if not json:
         for each in found:
-            out.print(f"{each.state:8} {each.id}" + (f"  {each.applied_at:%Y-%m-%d %H:%M:%S} UTC" if each.applied_at else ""))
+            out.print(
+                f"{each.state:8} {each.id}" + (f"  {each.applied_at:%Y-%m-%d %H:%M:%S} UTC" if each.applied_at else ""),
+                markup=False,
+            )
         for refusal in report.refusals:
             out.print(f"{refusal.rule}: {refusal.message}", markup=False)
         for holder in report.holders:

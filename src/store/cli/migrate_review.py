@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from store.cli._migrating import Folder, StateSchema, Wait, folder_of, reporting
-from store.cli._output import AsJson, is_json, out, print_json
+from store.cli._output import AsJson, counted, is_json, out, print_json
 from store.cli.migrate import app
 from store.errors import MigrationFolderError, Refusal
 from store.migrate import Options, Report, connector
@@ -136,7 +137,7 @@ def verify(
         for fault in faults:
             out.print(f"[red]{fault.rule}[/]  ", end="")
             out.print(fault.message, markup=False, soft_wrap=True)
-        out.print("[green]ok[/]" if not faults else f"{len(faults)} faults")
+        out.print("[green]ok[/]" if not faults else counted(len(faults), "fault"))
     _end(code)
 
 
@@ -159,14 +160,17 @@ def _lines_of(path: Path) -> list[str]:
 def _print_review(made: _review.Review, stale: list[str], written: list[str]) -> None:
     for finding in made.findings:
         colour = _COLOURS[finding.severity]
-        out.print(f"{finding.file}:{finding.line}  [{colour}]{finding.severity}[/] [bold]{finding.rule}[/]  ", end="")
+        out.print(f"{escape(finding.file)}:{finding.line}  [{colour}]{finding.severity}[/] [bold]{finding.rule}[/]  ", end="")
         out.print(finding.why, markup=False, soft_wrap=True)
         out.print(f"    instead: {finding.safe}", markup=False, soft_wrap=True)
     for name in written:
-        out.print(f"wrote {name}")
+        out.print(f"wrote {name}", markup=False)
     for name in stale:
-        out.print(f"[red]stale[/]  {name} is missing, or not what the files do: `store migrate lint --write`", soft_wrap=True)
+        out.print(
+            f"[red]stale[/]  {escape(name)} is missing, or not what the files do: `store migrate lint --write`", soft_wrap=True
+        )
     for name in made.unfilled:
-        out.print(f"[dim]no row fits {name}: what happens to its rows was not seen[/]", soft_wrap=True)
+        out.print(f"[dim]no row fits {escape(name)}: what happens to its rows was not seen[/]", soft_wrap=True)
     warnings = len(made.findings) - len(made.errors)
-    out.print(f"{len(made.ledgers)} migrations: {len(made.errors)} errors, {warnings} warnings")
+    words = (counted(len(made.errors), "error"), counted(warnings, "warning"))
+    out.print(f"{counted(len(made.ledgers), 'migration')}: {', '.join(words)}")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from store.cli._output import AsJson, Dsn, is_json, out, print_json, printable, reported
+from store.cli._output import AsJson, Dsn, is_json, out, print_json, reported
 from store.cli.contract import Sql, project_of
 from store.contract import explain as _explain
 from store.contract import uses as _uses
@@ -33,14 +33,20 @@ def sql(
     """
     Print the text that runs, to the byte: what pg_stat_statements and the log show.
 
-    Of a query with optional filters or declared sorts that is the file's own: all filters on, the first sort.
+    Of a query with optional filters or declared sorts that is the file's own: all filters on, the first sort. Of a FILE, as in
+    `catalog`, its queries by name.
 
     Example: [bold]store sql catalog.list_products --variant price+newest[/]
     """
     if every and (variant is not None or "[" in name):
         raise typer.BadParameter("--all prints every text: leave out the label")
     with reported():
-        statement = _uses.find(project_of(folder), name if variant is None else f"{name}[{variant}]")
+        project = project_of(folder)
+        if variant is None and (listed := [each for each in project.statements if each.domain == name]):
+            for each in listed:
+                out.print(f"{each.full_name}{each.mark}  {' '.join(each.doc.split())}", markup=False, soft_wrap=True)
+            return
+        statement = _uses.find(project, name if variant is None else f"{name}[{variant}]")
     if not every:
         typer.echo(statement.text)
         return
@@ -84,7 +90,7 @@ def uses(
         line = "  ".join(
             part for part in (f"{each.verb:<7}", f"{each.query:<{width}}", place, ", ".join(each.columns), via) if part
         )
-        out.print(printable(line), markup=False, soft_wrap=True)
+        out.print(line, markup=False, soft_wrap=True)
 
 
 def explain(

@@ -23,6 +23,9 @@ from store.contract.rows import at_most_one
 from store.contract.scope import CASTS, GROUP, JOIN, Scope
 from store.contract.via import via
 
+NAMELESS = "?column?"
+"""What PostgreSQL calls a column without a name: no mark of ours."""
+
 _JOINS = {1: "left join", 2: "full join", 3: "right join"}
 _COPY_IN = re.compile(r"\bFROM\s+STDIN\b", re.IGNORECASE)
 
@@ -150,7 +153,7 @@ def _column(column: DescribedColumn, number: int, scope: Scope) -> Column:
     """
     Return a column; a name that ends in ! or ? says whether it may be NULL, whatever is proven.
     """
-    is_declared = column.name.endswith(("!", "?")) and len(column.name) > 1
+    is_declared = column.name.endswith(("!", "?")) and len(column.name) > 1 and column.name != NAMELESS
     relation = scope.catalog.relations.get(column.table)
     expression = scope.output(number)
     own = _type_of(expression)

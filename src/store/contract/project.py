@@ -8,7 +8,7 @@ import importlib
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -39,6 +39,13 @@ class Project:
     callers: Path | None = None
     prefix: str = "app"
 
+    @property
+    def is_foreign(self) -> bool:
+        """
+        Whether this is a team's folder.
+        """
+        return self.prefix != "store"
+
     @cached_property
     def statements(self) -> tuple[Statement, ...]:
         """
@@ -49,6 +56,15 @@ class Project:
             if statement.domain == "schema":
                 raise QueryFileError(f"{statement.path}:1: schema.contract is a reserved name: call the file something else")
         return loaded
+
+    def no_dto(self, name: str) -> str:
+        """
+        Return why this is the name of no DTO: 'Outer is a dataclass: ...', 'there is no DTO Outer'.
+        """
+        kind = getattr(sys.modules.get(self.module or ""), name, None)
+        if kind is None:
+            return f"there is no DTO {name}"
+        return f"{name} is {'a dataclass' if is_dataclass(kind) else 'no pydantic model'}: a DTO is a pydantic model"
 
     def contract_of(self, domain: str) -> Path:
         """
