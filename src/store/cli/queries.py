@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from store.cli._output import AsJson, Dsn, is_json, out, print_json, reported
+from store.cli._output import AsJson, Dsn, is_json, out, print_json, printable, reported
 from store.cli.contract import Sql, project_of
 from store.contract import explain as _explain
 from store.contract import uses as _uses
@@ -117,7 +117,7 @@ def explain(
         statement = _uses.find(project_of(folder), name)
         with connected_to(dsn) as connection:
             plan = _explain.explain(connection, statement, values, analyze=analyze)
-    typer.echo(plan)
+    typer.echo(printable(plan))
 
 
 def _values(given: list[str]) -> dict[str, str]:
