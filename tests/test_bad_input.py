@@ -71,6 +71,7 @@ HOSTILE: dict[str, tuple[Any, ...]] = {
     "to_status": ("", "paid", "SHIPPED", "lost", None, 1, BIG),
     "cart_id": IDS,
     "cart_ids": (*([bad] for bad in IDS), BIG),
+    "claimed_until": (datetime(2026, 1, 1), datetime.max.replace(tzinfo=UTC), "yesterday", "infinity", float("inf"), BIG),  # noqa: DTZ001  # is the point
     "cursor": ("", "x", "' OR 1=1 --", "\x00", "\ud800", BIG, b"x", 1, "é", "====", "AAAA" * 10),
     "delta": (10**9 + 1, -(10**9) - 1, 2**70, True, 1.0, "1", None, float("nan")),
     "descending": FLAGS,

@@ -4,15 +4,18 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import BaseModel
 
@@ -182,6 +185,25 @@ def test_a_change_of_the_schema_is_found_in_every_query_it_breaks(team, describe
     assert all(each.line > 0 and each.path.name in {"notes.sql", "notes.contract", "schema.contract"} for each in found)
 
 
+def test_comments_of_columns_stand_in_the_types(team, described):
+    """
+    Under the attribute of the row that is made for the query, whatever the comment holds; a change of one is a difference.
+    """
+    comment = 'What it is "called",\n  it\'s \\ C:\\new """and more"""'
+    described.execute(sql.SQL("COMMENT ON COLUMN app.notes.title IS {}").format(comment))
+    made = locked(team, described)
+    derived = derive.derive(described, made)
+    written = stubs.render(made, {f"notes.{each.name}": each.whole for each in derived.stanzas["notes"]}, derived.schema)
+    (row,) = [each for each in ast.parse(written).body if isinstance(each, ast.ClassDef) and each.name == "ListNotesRow"]
+
+    assert [type(each) for each in row.body] == [ast.AnnAssign, ast.AnnAssign, ast.Expr]
+    assert isinstance(row.body[2], ast.Expr)
+    assert ast.literal_eval(row.body[2].value) == 'What it is "called", it\'s \\ C:\\new """and more"""'
+    assert rules(check.online(described, made, is_scratch=True)) == []
+    described.execute("COMMENT ON COLUMN app.notes.title IS 'A title'")
+    assert rules(check.online(described, made, is_scratch=True)) == ["contract-differs"] * 2
+
+
 def test_a_closed_set_that_grows_is_found(team, described):
     made = locked(team, described)
     described.execute("ALTER TABLE app.notes DROP CONSTRAINT notes_kind_known")
@@ -274,7 +296,7 @@ def test_contracts_that_are_edited_or_left_behind_are_found(team, described):
     written = path.read_text(encoding="utf-8")
 
     path.write_text(written.replace("numeric(12,2)", "numeric(10,2)"), encoding="utf-8")
-    assert rules(check.online(described, made, is_scratch=True)) == ["contract-differs"]
+    assert rules(check.online(described, made, is_scratch=True)) == ["contract-edited", "contract-differs"]
     path.write_text(written.replace("  mode   read", "  mode read"), encoding="utf-8")
     assert rules(check.offline(made)) == ["contract-edited"]
     path.write_text(written + "scribble\n", encoding="utf-8")
@@ -287,6 +309,63 @@ def test_contracts_that_are_edited_or_left_behind_are_found(team, described):
     assert rules(check.offline(project(team))) == ["contract-left"]
     (team / "queries" / "notes.sql").rename(team / "queries" / "others.sql")
     assert rules(check.offline(project(team))) == ["contract-left", "contract-missing", "contract-missing"]
+
+
+EDITS = [
+    ("notes.contract", "n.title", "not null  app.notes.title", "null      app.notes.title"),
+    ("notes.contract", "a parameter", "param  id  bigint  required", "param  id  bigint  optional"),
+    ("notes.contract", "the plan", "plan   index notes_pkey", "plan   index notes_key"),
+    ("notes.contract", "its own hash", "facts:", "facts:0"),
+    ("notes.contract", "the row", "row    Note", "row    Other"),
+    ("schema.contract", "a closed set", "'plain', 'rich'", "'plain'"),
+    ("schema.contract", "no hash", "  facts:", ""),
+]
+
+
+@pytest.mark.parametrize(("name", "what", "before", "after"), EDITS, ids=[f"{name}: {what}" for name, what, *_ in EDITS])
+def test_an_edit_by_hand_is_seen_without_a_database(team, described, name, what, before, after):
+    """
+    However well it is formed: the file, the query and its line are named, and the way out.
+    """
+    made = locked(team, described)
+    path = made.contracts / name
+    written = path.read_text(encoding="utf-8")
+    assert before in written
+    path.write_text(written.replace(before, after), encoding="utf-8")
+
+    [found] = [each for each in check.offline(made) if each.rule == "contract-edited"]
+    assert (found.path.name, "store lock" in found.mend) == (name, True)
+    if name == "notes.contract":
+        query = found.message.split()[0].removeprefix("notes.")
+        assert path.read_text(encoding="utf-8").splitlines()[found.line - 1].startswith(f"query {query}  ")
+
+
+def test_branches_that_change_different_queries_merge(team, described):
+    """
+    Git puts both changes into one file, and what it makes is what `store lock` would write.
+    """
+    made = locked(team, described)
+    path, queries = made.contract_of("notes"), team / "queries" / "notes.sql"
+    versions = {"base": path.read_text(encoding="utf-8")}
+    changes = {
+        "ours": ("SELECT n.id, n.title FROM", "SELECT n.title, n.id FROM"),
+        "theirs": (":title::text, 0,", ":title::text, 1.5,"),
+    }
+    for name, (before, after) in changes.items():
+        queries.write_text(SQL.replace(before, after), encoding="utf-8")
+        locked(team, described)
+        versions[name] = path.read_text(encoding="utf-8")
+    for name, content in versions.items():
+        (team / name).write_text(content, encoding="utf-8")
+    merged = subprocess.run(["git", "merge-file", "-p", "ours", "base", "theirs"], cwd=team, capture_output=True, check=False)
+    sql = SQL
+    for before, after in changes.values():
+        sql = sql.replace(before, after)
+    queries.write_text(sql, encoding="utf-8")
+    path.write_bytes(merged.stdout)
+
+    assert (len(set(versions.values())), merged.returncode) == (3, 0)
+    assert rules(check.offline(project(team))) == []
 
 
 def test_sql_and_migrations_that_moved_on_are_found_offline(team, described):

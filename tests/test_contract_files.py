@@ -47,7 +47,7 @@ FACTS = Facts(
 TEXT = """\
 # Written by `store lock`: what PostgreSQL understands of each query. Review the diff; do not edit.
 
-query get_order  ^  sha256:00ff
+query get_order  ^  sha256:00ff  facts:3d2d2de6
   row    Order
   param  order_id  bigint  required
   param  note      text[]  optional
@@ -69,7 +69,7 @@ query get_order  ^  sha256:00ff
   plan   index orders_pkey
   plan   scan users, few of them, always
 
-query load  !  sha256:01
+query load  !  sha256:01  facts:322d51ea
   kind   copy
 """
 STANZAS = [Stanza("get_order", "^", "sha256:00ff", "Order", FACTS), Stanza("load", "!", "sha256:01", None, None)]
@@ -80,6 +80,7 @@ SCHEMA = Schema(
         "mood": Named("enum", labels=("it's", "bad")),
     },
     {"orders.status": ("paid", "placed")},
+    {"orders.total": 'it\'s "gross", C:\\new'},
 )
 
 
@@ -128,6 +129,7 @@ def test_schema_is_read_back():
 
     assert schema.parse(written, Path("x")) == SCHEMA
     assert "type  mood  enum  'it''s', 'bad'" in written
+    assert "comment  orders.total  'it''s \"gross\", C:\\new'" in written
     with pytest.raises(ContractFileError, match=r"schema\.contract:3: "):
         schema.parse(written.replace("migrations", "colour"), Path("schema.contract"))
 

@@ -120,8 +120,9 @@ def test_a_schema_that_moves_under_one_sort_is_found_in_it(several, described):
     made = locked(several, described)
     written = made.contract_of("notes").read_text(encoding="utf-8")
     made.contract_of("notes").write_text(written.replace("after_title  text", "after_title  uuid"), encoding="utf-8")
-    (found,) = check.online(described, made, is_scratch=True)
+    edited, found = check.online(described, made, is_scratch=True)
 
+    assert edited.rule == "contract-edited"
     assert "notes.list_notes[title+by_price]: param after_title: uuid required in the contract, text req" in found.message
     assert "  text   [title+by_price]" == written.splitlines()[found.line - 1]
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from store import errors
+from store._retry import verdict
 from store.errors import StoreError, postgres
 from tests.databases import Connection
 
@@ -44,7 +45,8 @@ STATES = {
     "42601": errors.DatabaseError,
     "42703": errors.DatabaseError,
     "42P01": errors.SchemaMissing,
-    "53200": errors.Unavailable,
+    "53100": errors.DatabaseError,
+    "53200": errors.DatabaseError,
     "53300": errors.Overloaded,
     "54000": errors.DatabaseError,
     "55P03": errors.LockTimeout,
@@ -52,6 +54,14 @@ STATES = {
     "57P01": errors.Unavailable,
     "57P03": errors.Unavailable,
     "XX000": errors.DatabaseError,
+}
+
+RETRYABLE = {
+    errors.DeadlockDetected,
+    errors.LockTimeout,
+    errors.SerializationFailure,
+    errors.StatementTimeout,
+    errors.Unavailable,
 }
 
 # Constraints of the schema that no caller of a verb can violate, each with the reason.
@@ -85,15 +95,15 @@ UNREACHABLE = {
 @pytest.mark.parametrize(("state", "expected"), STATES.items())
 def test_retry_table_by_sqlstate(state: str | None, expected: type[StoreError]) -> None:
     """
-    SQLSTATE decides, and only where PostgreSQL has rolled everything back may a unit be run again.
+    SQLSTATE decides, and only where PostgreSQL has rolled everything back may a unit be run again. The error says what run()
+    does; but that a server is read-only is for run() alone to hope better of, on another connection.
     """
     error = errors.from_postgres(state, primary="secret in line 1", query="users.get_user")
 
     assert type(error) is expected
     assert error.sqlstate == state
-    assert error.retryable is (
-        expected in {errors.Unavailable, errors.SerializationFailure, errors.DeadlockDetected, errors.LockTimeout}
-    )
+    assert error.retryable is (expected in RETRYABLE)
+    assert (verdict(error) == "again") is (error.retryable or state == "25006")
     assert "secret" not in str(error) or state in {"42601", "42703", "42501", "42P01"}  # what names the statement alone
 
 
@@ -115,12 +125,7 @@ def test_the_tree() -> None:
     """
     Errors are also what Python calls them, and what must not be retried blindly is not retryable.
     """
-    assert {kind for kind in TREE if kind.retryable} == {
-        errors.DeadlockDetected,
-        errors.LockTimeout,
-        errors.SerializationFailure,
-        errors.Unavailable,
-    }
+    assert {kind for kind in TREE if kind.retryable} == RETRYABLE
     assert issubclass(errors.InvalidInput, ValueError)
     assert issubclass(errors.InvalidCursor, errors.InvalidInput)
     assert issubclass(errors.NotFound, LookupError)

@@ -161,3 +161,22 @@ def test_consumers_at_once_do_not_wait_for_each_other(
 
     assert first.id < second.id < rest[0].id
     assert faults(connect_admin) == {}
+
+
+def test_an_acknowledgement_does_not_take_what_it_waited_for(
+    shop: Store, connect_admin: Connection, other: tuple[Session, ExitStack]
+) -> None:
+    """
+    While a claim that is over acknowledges, another consumer claims the event and commits: it is that one's.
+    """
+    make_world(shop)
+    (late,) = shop.outbox.claim(batch=1)
+    connect_admin.execute("UPDATE store.outbox SET claimed_until = now() - interval '1 s' WHERE id = %s", (late.id,))
+    (row,) = connect_admin.execute("SELECT claimed_until FROM store.outbox WHERE id = %s", (late.id,)).fetchall()
+    consumer, commit = other
+    (mine,) = consumer.outbox.claim(batch=1)
+
+    assert mine.id == late.id
+    assert beside(connect_admin, lambda: shop.outbox.acknowledge([late.id], claimed_until=row[0]), commit.close) == [0]
+    assert shop.outbox.acknowledge([mine.id], claimed_until=mine.claimed_until) == 1
+    assert faults(connect_admin) == {}

@@ -59,6 +59,7 @@ class World:
             "bill_to": HOME,
             "cart_id": self.cart.id,
             "cart_ids": [self.cart.id],
+            "claimed_until": None,
             "cursor": None,
             "delta": -1,
             "descending": True,

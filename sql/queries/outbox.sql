@@ -5,8 +5,8 @@
 -- holds the reader back; and a position (txid, id) means something in this cluster only,
 -- so that it does not survive a dump and restore into another one.
 
--- name: acknowledge_events(ids)!
--- Mark events as dealt with; once is enough.
+-- name: acknowledge_events(ids, claimed_until)!
+-- Mark events as dealt with; once is enough. With claimed_until only what this claim still holds.
 -- Locks: the events, ascending id, as claim_events does.
 WITH open_events AS (
     SELECT
@@ -16,6 +16,7 @@ WITH open_events AS (
     WHERE
         e.id = ANY(:ids::bigint[])
         AND e.acknowledged_at IS NULL
+        /*? claimed_until */ AND e.claimed_until = :claimed_until::timestamptz /*?*/
     ORDER BY e.id ASC
     FOR NO KEY UPDATE OF e
 )
@@ -29,7 +30,7 @@ WHERE
 
 -- name: claim_events(batch, seconds)
 -- Take the oldest events that nobody has dealt with or is dealing with, for so many seconds.
--- row: OutboxEvent
+-- row: ClaimedEvent
 -- Locks: the events, skipping those that another consumer takes at this moment.
 WITH due AS (
     SELECT
@@ -50,7 +51,7 @@ FROM due
 WHERE
     o.key = due.key
     AND o.id = due.id
-RETURNING o.key, o.id, o.txid::text::bigint AS txid, o.topic, o.payload, o.created_at;
+RETURNING o.key, o.id, o.txid::text::bigint AS txid, o.topic, o.payload, o.created_at, o.claimed_until AS "claimed_until!";
 
 -- name: read_events(after_txid, after_id, batch)
 -- Return the next events behind a position, in an order in which none can appear before it any more.

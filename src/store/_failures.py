@@ -41,7 +41,7 @@ _REASONS = {
     "too many clients": "the server has no connection left",
     "starting up": "the server is starting",
     "shutting down": "the server is shutting down",
-    "read-only": "the server is read-only: a standby?",
+    "read-only": "its sessions are read-only: a standby, or a role or database that is set to read only",
 }
 
 

@@ -26,6 +26,14 @@ def folder(name: Literal["sql", "migrations"]) -> Path:
     raise StoreError(f"the folder {name} is missing: looked for {places[0]} and {places[1]}; install the distribution again")
 
 
+def contracts_of(queries: Path) -> Path:
+    """
+    Return where the contracts of a folder of .sql files stand: beside one that is called `queries`, else in it.
+    """
+    found = queries.resolve()
+    return (found.parent if found.name == "queries" else found) / "contracts"
+
+
 @cache
 def latest_migration() -> str:
     """

@@ -4,6 +4,7 @@ Events: claimed by one consumer at a time, and read in an order that loses nobod
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from uuid import uuid4
 
@@ -11,7 +12,7 @@ import psycopg
 import pytest
 
 from store import AsyncStore, PostalAddress
-from store.errors import InvalidCursor, NotFound
+from store.errors import InvalidCursor, InvalidInput, NotFound
 from tests.databases import Connection
 from tests.faults import faults
 from tests.samples import product, user
@@ -40,6 +41,29 @@ async def test_each_event_goes_to_one_consumer_until_it_gives_up(shop: AsyncStor
     connect_admin.execute("UPDATE store.outbox SET claimed_until = now() - interval '1 s'")
     assert [event.key for event in await shop.outbox.claim()] == orders[1:]
     assert faults(connect_admin) == {}
+
+
+async def test_a_claim_that_is_over_acknowledges_what_nobody_took(shop: AsyncStore, connect_admin: Connection) -> None:
+    """
+    With its own `claimed_until` a consumer marks what it still holds, and not what is another's by now; a late one that says
+    nothing of its claim has dealt with them all the same.
+    """
+    orders = [await place(shop) for _ in range(3)]
+    slow = await shop.outbox.claim()
+    connect_admin.execute("UPDATE store.outbox SET claimed_until = claimed_until - interval '1 day'")
+    (quick,) = await shop.outbox.claim(batch=1)
+    ids, claim = [event.id for event in slow], slow[0].claimed_until - timedelta(days=1)
+
+    assert [event.key for event in slow] == orders
+    assert {event.claimed_until for event in slow} == {slow[0].claimed_until}
+    assert (quick.id, quick.claimed_until > claim) == (slow[0].id, True)
+    assert await shop.outbox.acknowledge(ids, claimed_until=slow[0].claimed_until) == 0
+    assert await shop.outbox.acknowledge(ids, claimed_until=claim) == 2
+    assert await shop.outbox.acknowledge(ids, claimed_until=claim) == 0
+    assert await shop.outbox.acknowledge([quick.id], claimed_until=quick.claimed_until) == 1
+    assert await shop.outbox.acknowledge(ids) == 0
+    with pytest.raises(InvalidInput, match="claimed_until"):
+        await shop.outbox.acknowledge(ids, claimed_until=claim.replace(tzinfo=None))
 
 
 async def test_late_committer_is_delivered(shop: AsyncStore, server: object, admin_dsn: str, connect_admin: Connection) -> None:

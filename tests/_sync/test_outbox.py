@@ -5,6 +5,7 @@ Events: claimed by one consumer at a time, and read in an order that loses nobod
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ import psycopg
 import pytest
 
 from store import PostalAddress, Store
-from store.errors import InvalidCursor, NotFound
+from store.errors import InvalidCursor, InvalidInput, NotFound
 from tests.databases import Connection
 from tests.faults import faults
 from tests.samples import product, user
@@ -41,6 +42,29 @@ def test_each_event_goes_to_one_consumer_until_it_gives_up(shop: Store, connect_
     connect_admin.execute("UPDATE store.outbox SET claimed_until = now() - interval '1 s'")
     assert [event.key for event in shop.outbox.claim()] == orders[1:]
     assert faults(connect_admin) == {}
+
+
+def test_a_claim_that_is_over_acknowledges_what_nobody_took(shop: Store, connect_admin: Connection) -> None:
+    """
+    With its own `claimed_until` a consumer marks what it still holds, and not what is another's by now; a late one that says
+    nothing of its claim has dealt with them all the same.
+    """
+    orders = [place(shop) for _ in range(3)]
+    slow = shop.outbox.claim()
+    connect_admin.execute("UPDATE store.outbox SET claimed_until = claimed_until - interval '1 day'")
+    (quick,) = shop.outbox.claim(batch=1)
+    ids, claim = [event.id for event in slow], slow[0].claimed_until - timedelta(days=1)
+
+    assert [event.key for event in slow] == orders
+    assert {event.claimed_until for event in slow} == {slow[0].claimed_until}
+    assert (quick.id, quick.claimed_until > claim) == (slow[0].id, True)
+    assert shop.outbox.acknowledge(ids, claimed_until=slow[0].claimed_until) == 0
+    assert shop.outbox.acknowledge(ids, claimed_until=claim) == 2
+    assert shop.outbox.acknowledge(ids, claimed_until=claim) == 0
+    assert shop.outbox.acknowledge([quick.id], claimed_until=quick.claimed_until) == 1
+    assert shop.outbox.acknowledge(ids) == 0
+    with pytest.raises(InvalidInput, match="claimed_until"):
+        shop.outbox.acknowledge(ids, claimed_until=claim.replace(tzinfo=None))
 
 
 def test_late_committer_is_delivered(shop: Store, server: object, admin_dsn: str, connect_admin: Connection) -> None:

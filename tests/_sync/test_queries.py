@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict
 
 from store import Queries, Store
 from store._queries import load
+from store.contract import digest, schema, text
+from store.contract.facts import Column, Facts, Parameter
+from store.contract.text import Stanza
 from store.errors import (
     CommitUnknown,
     InvalidInput,
@@ -272,6 +275,32 @@ def test_one_prepared_statement_per_query(shop: Store, queries: Queries) -> None
 
     assert len(statements) == 1
     assert statements[0].startswith("/* app:reports.next_number */")
+
+
+def test_a_contract_types_what_has_no_cast(shop: Store, tmp_path: Path) -> None:
+    """
+    Beside the folder it is found, and what is none of its types is refused by name; one statement stays prepared.
+    """
+    (tmp_path / "typed.sql").write_text("-- name: same(x)$\n-- Return it.\n-- null: x\nSELECT coalesce(:x, 7::bigint);\n")
+    [statement] = load(tmp_path, colour="sync", types=None).statements
+    facts = Facts((Parameter("x", "bigint", is_required=False),), (Column("coalesce", "bigint", is_nullable=False),))
+    (tmp_path / "contracts").mkdir()
+    stanza = Stanza("same", "$", digest.of_statement(statement), None, facts)
+    (tmp_path / "contracts" / "typed.contract").write_text(text.render([stanza]))
+    (tmp_path / "contracts" / schema.FILE).write_text(schema.render(schema.Schema("sha256:0")))
+    loaded = Queries.load(tmp_path)
+
+    with shop.session() as session:
+        assert [loaded.typed.same(session, x=number) for number in (1, 40000, 5 * 10**9, None)] == [
+            1,
+            40000,
+            5 * 10**9,
+            7,
+        ]
+        with pytest.raises(InvalidInput, match=r"^typed\.same: x is bigint and takes an int .*, not a str$"):
+            loaded.typed.same(session, x="1")
+        cursor = session.connection.execute("SELECT statement FROM pg_prepared_statements")
+        assert ["typed.same" in row[0] for row in cursor.fetchall()].count(True) == 1
 
 
 def test_what_is_not_there(queries: Queries, tmp_path: Path) -> None:

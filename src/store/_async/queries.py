@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from pydantic import BaseModel
 
 from store import _files, _rows
+from store._contracts import types_of
 from store._queries import load
 from store.errors import InvalidInput, QueryFileError
 
 if TYPE_CHECKING:
     from store._async.session import AsyncSession
 
-queries = load(_files.folder("sql") / "queries", prefix="store", colour="async")
+_OWN = _files.folder("sql") / "queries"
+
+queries = load(_OWN, prefix="store", colour="async", types=types_of(_OWN))
 
 
 class AsyncQueries:
@@ -32,7 +35,7 @@ class AsyncQueries:
     """
 
     def __init__(self, folder: Path, rows: Mapping[str, type[BaseModel]], prefix: str) -> None:
-        self._loaded = load(folder, prefix=prefix, colour="async")
+        self._loaded = load(folder, prefix=prefix, colour="async", types=types_of(folder))
         for statement in self._loaded.statements:
             if statement.row is not None and statement.row not in rows:
                 message = (

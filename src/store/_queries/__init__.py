@@ -10,14 +10,15 @@ from typing import Literal
 
 from store._queries.adapter_async import AsyncAdapter
 from store._queries.adapter_sync import Adapter
-from store._queries.bind import bind, teach
+from store._queries.bind import bind
 from store._queries.container import Container
 from store._queries.header import NAME
 from store._queries.loader import Loader
-from store._queries.statement import Statement
+from store._queries.statement import Statement, Taken, Types, by_casts
+from store._queries.untyped import teach
 from store.errors import QueryFileError
 
-__all__ = ["Container", "Namespaces", "Statement", "bind", "load", "teach"]
+__all__ = ["Container", "Namespaces", "Statement", "Taken", "Types", "bind", "load", "teach"]
 
 
 class Namespaces:
@@ -57,9 +58,10 @@ class Namespaces:
         return found
 
 
-def load(folder: Path, *, prefix: str = "app", colour: Literal["sync", "async"]) -> Namespaces:
+def load(folder: Path, *, prefix: str = "app", colour: Literal["sync", "async"], types: Types | None = by_casts) -> Namespaces:
     """
-    Load every .sql file of the folder.
+    Load every .sql file of the folder. `types` says what the contracts know of parameters; None is for those who only read
+    the statements.
 
     Raises QueryFileError, with file, line and the way out, for the first entry that cannot be loaded.
     """
@@ -69,11 +71,13 @@ def load(folder: Path, *, prefix: str = "app", colour: Literal["sync", "async"])
     places: dict[str, Statement] = {}
     statements: list[Statement] = []
     for path in _sql_files(folder):
-        adapter: Adapter | AsyncAdapter = AsyncAdapter() if colour == "async" else Adapter()
+        adapter: Adapter | AsyncAdapter = (AsyncAdapter if colour == "async" else Adapter)(types or by_casts)
         data = Loader(adapter, prefix=prefix).load_query_data_from_file(path)
         for statement in adapter.statements.values():
             if (other := places.setdefault(statement.name, statement)) is not statement:
                 raise _duplicate(statement, other)
+            if types is not None:
+                _check_nulls(statement, types)
         files[path.stem] = Container(adapter).load_from_list(data)
         statements += adapter.statements.values()
     return Namespaces(files, tuple(statements))
@@ -99,6 +103,19 @@ def _holds_contracts(folder: Path) -> bool:
     Whether this is what `store lock` writes into a folder that is not called `queries`.
     """
     return folder.name == "contracts" and all(each.suffix == ".contract" and each.is_file() for each in folder.iterdir())
+
+
+def _check_nulls(statement: Statement, types: Types) -> None:
+    """
+    Refuse a null that would leave a second prepared statement of its query behind: nothing says which type it is.
+    """
+    for text in statement.texts():
+        if (untyped := text.nullable - text.oids.keys()) and (unknown := sorted(untyped - types(text).keys())):
+            name = unknown[0]
+            raise QueryFileError(
+                f"{statement.path}:{statement.line}: {statement.name}: {name} may be null and has no type: cast it to one of "
+                f"PostgreSQL's own, as in :{name}::text, or run `store lock`, whose contract knows it"
+            )
 
 
 def _duplicate(statement: Statement, other: Statement) -> QueryFileError:

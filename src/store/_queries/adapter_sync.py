@@ -11,10 +11,11 @@ from typing import Any
 from psycopg import Connection, RawCursor
 from psycopg.rows import tuple_row
 
-from store._queries.bind import bind, teach
+from store._queries.bind import bind
 from store._queries.choice import choose
 from store._queries.results import names
-from store._queries.statement import Statement
+from store._queries.statement import Statement, Types, by_casts
+from store._queries.untyped import teach
 from store.errors import NotFound, TooManyRows
 
 
@@ -25,8 +26,9 @@ class Adapter:
 
     is_aio_driver = False
 
-    def __init__(self) -> None:
+    def __init__(self, types: Types = by_casts) -> None:
         self.statements: dict[str, Statement] = {}
+        self._types = types
 
     def select(
         self,
@@ -103,7 +105,7 @@ class Adapter:
         if statement.variants:
             statement, parameters = choose(statement, parameters)
             sql = statement.text
-        bound = bind(statement, parameters)
+        bound = bind(statement, parameters, self._types(statement))
         teach(cursor.adapters)
         # Bytes, as the text of a .sql file is no LiteralString; nothing of a caller's can enter it.
         cursor.execute(sql.encode(cursor.connection.info.encoding), bound)

@@ -9,77 +9,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, cast
+from types import MappingProxyType
+from typing import Any
 
-from psycopg.abc import Buffer, DumperKey
-from psycopg.adapt import AdaptersMap, Dumper, PyFormat
 from psycopg.postgres import types
 from psycopg.types.numeric import Int8
 
-from store._queries.statement import Statement
-from store.errors import WrongParameters
+from store._queries.sent import Unfit, sent
+from store._queries.statement import Statement, Taken
+from store._queries.untyped import Untyped, empty, has_value, items, null
+from store.errors import InvalidInput, WrongParameters
 
+_NOTHING: Mapping[str, Taken] = MappingProxyType({})
 _UNKNOWN = 0
 _INT8, _FLOAT8, _NUMERIC = types["int8"].oid, types["float8"].oid, types["numeric"].oid
 _SENT_AS = {"int2": "int8", "int4": "int8", "float4": "float8"}
 _TEXT = ("text", "varchar", "bpchar", "name")
 
 
-class Untyped:
+def bind(statement: Statement, arguments: Mapping[str, object], taken: Mapping[str, Taken] = _NOTHING) -> list[Any]:
     """
-    A null, or an array without a single value, with the type that a value in its place would have.
-    """
+    Return the parameters in the order of $1, $2, ..., each as the type that the contract says it is (`taken`), or else as the
+    one that the text casts it to.
 
-    __slots__ = ("oid", "text")
-
-    def __init__(self, oid: int, text: bytes | None) -> None:
-        self.oid = oid
-        self.text = text
-
-
-class UntypedDumper(Dumper):
-    """
-    Sends an Untyped under its own type.
-    """
-
-    def get_key(self, obj: Untyped, format: PyFormat) -> DumperKey:  # noqa: A002, ARG002  # psycopg's signature
-        """
-        Return a key for each type: psycopg keeps one dumper for each.
-        """
-        return cast("DumperKey", (self.cls, obj.oid))  # any tuple serves as a key
-
-    def upgrade(self, obj: Untyped, format: PyFormat) -> Dumper:  # noqa: A002, ARG002  # psycopg's signature
-        """
-        Return the dumper of this one's type.
-        """
-        dumper = type(self)(self.cls)
-        dumper.oid = obj.oid
-        return dumper
-
-    def dump(self, obj: Untyped) -> Buffer | None:
-        """
-        Return null, or the array without values.
-        """
-        return obj.text
-
-
-def teach(adapters: AdaptersMap) -> None:
-    """
-    Make a cursor able to send what bind() returns; psycopg's own adapters and the connection's stay as they are.
-    """
-    adapters.register_dumper(Untyped, UntypedDumper)
-
-
-def bind(statement: Statement, arguments: Mapping[str, object]) -> list[Any]:
-    """
-    Return the parameters in the order of $1, $2, ...
-
-    Raises WrongParameters, before anything is sent, for unknown and missing names and for None where the header does not allow
-    it.
+    Raises, before anything is sent, WrongParameters for unknown and missing names and for a None that the header does not allow
+    or PostgreSQL can never take, and InvalidInput for a value that is none of the contract's type.
     """
     if len(arguments) != len(statement.parameters) or not all(name in arguments for name in statement.parameters):
         raise _wrong(statement, arguments)
-    return [_bound(statement, name, arguments[name]) for name in statement.parameters]
+    return [_bound(statement, name, arguments[name], taken.get(name)) for name in statement.parameters]
 
 
 def _wrong(statement: Statement, arguments: Mapping[str, object]) -> WrongParameters:
@@ -91,17 +49,35 @@ def _wrong(statement: Statement, arguments: Mapping[str, object]) -> WrongParame
     )
 
 
-def _bound(statement: Statement, name: str, value: object) -> object:
-    oid = _WIRE.get(statement.oids.get(name, _UNKNOWN), _UNKNOWN)
+def _bound(statement: Statement, name: str, value: object, taken: Taken | None) -> object:
+    if value is None and (name not in statement.nullable or (taken is not None and taken.is_required)):
+        raise _not_null(statement, name, taken)
+    if taken is None:
+        return _by_cast(value, _WIRE.get(statement.oids.get(name, _UNKNOWN), _UNKNOWN))
+    known = sent(taken.base)
     if value is None:
-        if name not in statement.nullable:
-            raise WrongParameters(
-                f"{statement.full_name}: {name} may not be None (`-- null: {name}` in its header would allow it)"
-            )
-        return Untyped(oid, None) if oid else None
-    if (values := _inner(value)) is not None:
-        if oid and not _has_value(values):
-            return Untyped(oid, _empty(values))
+        return null(known.oid)
+    try:
+        return known.send(value)
+    except Unfit as fault:
+        message = f"{statement.full_name}: {name} is {taken.type} and takes {known.takes}, not {fault}"
+        raise InvalidInput(message, field=name) from None
+
+
+def _not_null(statement: Statement, name: str, taken: Taken | None) -> WrongParameters:
+    kind = f" is {taken.type} and" if taken else ""
+    way_out = f"`-- null: {name}` in its header would allow it"
+    if taken is not None and taken.is_required:
+        way_out = "PostgreSQL can never take NULL for it: pass a value"
+    return WrongParameters(f"{statement.full_name}: {name}{kind} may not be None ({way_out})")
+
+
+def _by_cast(value: object, oid: int) -> object:
+    if value is None:
+        return null(oid)
+    if (values := items(value)) is not None:
+        if oid and not has_value(values):
+            return Untyped(oid, empty(values))
         return _elements(values, _ELEMENT.get(oid, _UNKNOWN))
     return _scalar(value, oid)
 
@@ -115,19 +91,7 @@ def _scalar(value: object, oid: int) -> object:
 
 
 def _elements(values: list[object], oid: int) -> list[object]:
-    return [_elements(inner, oid) if (inner := _inner(value)) is not None else _scalar(value, oid) for value in values]
-
-
-def _has_value(values: list[object]) -> bool:
-    return any(_has_value(inner) if (inner := _inner(value)) is not None else value is not None for value in values)
-
-
-def _empty(values: list[object]) -> bytes:
-    return b"{" + b",".join(_empty(inner) if (inner := _inner(value)) is not None else b"NULL" for value in values) + b"}"
-
-
-def _inner(value: object) -> list[object] | None:
-    return cast("list[object]", value) if isinstance(value, list) else None
+    return [_elements(inner, oid) if (inner := items(value)) is not None else _scalar(value, oid) for value in values]
 
 
 def _wire() -> tuple[dict[int, int], dict[int, int]]:

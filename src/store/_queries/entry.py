@@ -5,7 +5,7 @@ From the tokens of a file to its statements: split, check, number the parameters
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import dropwhile, pairwise
 from pathlib import Path
 from types import MappingProxyType
@@ -102,7 +102,7 @@ def _read_entry(tokens: list[Token], path: Path, prefix: str) -> Statement:
             mark=header.mark,
             parameters=tuple(numbers[choice]),
             nullable=header.nullable & numbers[choice].keys(),
-            oids=_types(body, header, path),
+            oids=casts(body),
             row=header.row,
             rows=header.rows,
             plan=header.plan,
@@ -125,18 +125,6 @@ def _read_body(tokens: Sequence[Token], header: Header, path: Path) -> list[Toke
     _check_marks_above(body, header, path)
     _check_statement(body, header, path)
     return body
-
-
-def _types(body: Sequence[Token], header: Header, path: Path) -> Mapping[str, int]:
-    types = casts(body)
-    used = {token.text[1:] for token in body if token.kind == "parameter"}
-    for name in sorted(header.nullable & used - types.keys()):
-        raise fault(
-            path,
-            header.line,
-            f"{header.name}: {name} may be null and has no type: cast it to one of PostgreSQL's own, as in :{name}::text",
-        )
-    return types
 
 
 def _one_statement(tokens: list[Token], header: Header, path: Path) -> list[Token]:

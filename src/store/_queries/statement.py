@@ -4,9 +4,10 @@ One named query: what its header promises and the text that goes to the server.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 Mark = Literal["", "^", "$", "!"]
@@ -88,3 +89,28 @@ class Statement:
         Return the line of the file for a position the server reports (1 is the first character of the text).
         """
         return self.first_line + self.text.count("\n", 0, max(position - 1, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """
+    What the contract of a query says of a parameter.
+    """
+
+    type: str
+    """In PostgreSQL's words: 'bigint', 'amount'."""
+    base: str
+    """The type behind a domain: 'numeric'; 'enum' for every enum."""
+    is_required: bool
+    """Whether None can never be meant."""
+
+
+Types = Callable[[Statement], Mapping[str, Taken]]
+"""Says of one text what its parameters are, by name; nothing of a query whose contract is missing or not of this SQL."""
+
+
+def by_casts(_statement: Statement) -> Mapping[str, Taken]:
+    """
+    Say nothing, for folders without contracts: the casts of the text are all there is.
+    """
+    return MappingProxyType({})

@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from pydantic import BaseModel
 
 from store import _files, _rows
+from store._contracts import types_of
 from store._queries import load
 from store.errors import InvalidInput, QueryFileError
 
 if TYPE_CHECKING:
     from store._sync.session import Session
 
-queries = load(_files.folder("sql") / "queries", prefix="store", colour="sync")
+_OWN = _files.folder("sql") / "queries"
+
+queries = load(_OWN, prefix="store", colour="sync", types=types_of(_OWN))
 
 
 class Queries:
@@ -33,7 +36,7 @@ class Queries:
     """
 
     def __init__(self, folder: Path, rows: Mapping[str, type[BaseModel]], prefix: str) -> None:
-        self._loaded = load(folder, prefix=prefix, colour="sync")
+        self._loaded = load(folder, prefix=prefix, colour="sync", types=types_of(folder))
         for statement in self._loaded.statements:
             if statement.row is not None and statement.row not in rows:
                 message = (

@@ -13,10 +13,9 @@ from typing import NamedTuple
 
 from store._queries import Statement
 from store.contract import pytypes
-from store.contract.compare import base_type
 from store.contract.facts import Facts, Parameter
 from store.contract.findings import Finding
-from store.contract.schema import Schema
+from store.contract.schema import Schema, base_type
 from store.errors import QueryFileError
 
 _NAMES = ("queries", "_queries")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 
 from store._queries import Statement
@@ -96,21 +97,31 @@ def _read(project: Project) -> _Written:
             content = path.read_text(encoding="utf-8")
             if path.name == schema.FILE:
                 written.schema = schema.parse(content, path)
-                is_as_written = schema.render(written.schema) == content
+                stanzas, rendered = [], schema.render(written.schema)
             else:
                 stanzas = text.parse(content, path)
                 written.stanzas |= {f"{path.stem}.{each.name}": each for each in stanzas}
-                is_as_written = text.render(stanzas) == content
+                rendered = text.render(stanzas)
         except (ContractFileError, UnicodeDecodeError) as error:
             failure = error if isinstance(error, ContractFileError) else ContractFileError(f"{path}:1: not UTF-8: {_LOCK}")
             written.findings.append(finding_of(failure, path, "contract-malformed"))
             continue
-        if not is_as_written:
-            written.findings.append(Finding(path, 1, 1, "contract-edited", "not as `store lock` writes it", _LOCK))
+        if content != rendered:
+            written.findings.append(_edited(path, content, rendered, stanzas))
         if path.name != schema.FILE and path.stem not in domains:
             message = f"there is no {path.stem}.sql any more"
             written.findings.append(Finding(path, 1, 1, "contract-left", message, "run `store lock`, which deletes it"))
     return written
+
+
+def _edited(path: Path, content: str, rendered: str, stanzas: Sequence[Stanza]) -> Finding:
+    """
+    Return where a file begins to differ from what would be written of it: the hash of its facts is a query's first line.
+    """
+    both = zip_longest(content.splitlines(), rendered.splitlines())
+    line = next((number for number, (one, other) in enumerate(both, 1) if one != other), 1)
+    name = next((f"{path.stem}.{each.name}" for each in reversed(stanzas) if each.line <= line), path.name)
+    return Finding(path, line, 1, "contract-edited", f"{name} is not as `store lock` writes it", _LOCK)
 
 
 def _stale(project: Project, statements: Sequence[Statement], written: _Written) -> Iterator[Finding]:

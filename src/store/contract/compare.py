@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from store.contract import pytypes
 from store.contract.facts import Column
 from store.contract.findings import Severity
-from store.contract.schema import Schema
+from store.contract.schema import Schema, base_type
 
 _NUMERIC = re.compile(r"numeric\((\d+),(-?\d+)\)")
 _BELOW = re.compile(r"VALUE < '?\(?(\d+)")
@@ -110,16 +110,6 @@ def _field(place: _Place, schema: Schema) -> Iterator[Mismatch]:
     else:
         yield from _precision(place, schema)
         yield from _closed_set(place, choices, schema)
-
-
-def base_type(name: str, schema: Schema) -> str:
-    """
-    Return the type behind a domain, an array's elements included: 'amount[]' -> 'numeric[]'. An enum stays 'enum'.
-    """
-    found = name.removesuffix("[]")
-    while found in schema.types:
-        found = schema.types[found].base
-    return found + "[]" * name.endswith("[]")
 
 
 def _precision(place: _Place, schema: Schema) -> Iterator[Mismatch]:

@@ -51,7 +51,7 @@ class Project:
         """
         Return the queries: the files in alphabetical order. Raises QueryFileError.
         """
-        loaded = load(self.queries, prefix=self.prefix, colour="sync").statements
+        loaded = load(self.queries, prefix=self.prefix, colour="sync", types=None).statements
         for statement in loaded:
             if statement.domain == "schema":
                 raise QueryFileError(f"{statement.path}:1: schema.contract is a reserved name: call the file something else")
@@ -99,11 +99,9 @@ def foreign(
     """
     if not queries.is_dir():
         raise QueryFileError(f"{queries}: there is no such folder: give the one that holds the .sql files")
-    folder = queries.resolve()
-    beside = folder.parent if folder.name == "queries" else folder
     return Project(
-        queries=folder,
-        contracts=beside / "contracts",
+        queries=queries.resolve(),
+        contracts=_files.contracts_of(queries),
         migrations=(_files.folder("migrations"), *migrations),
         models={} if models is None else _models([_import(models)]),
         module=models,

@@ -11,11 +11,10 @@ from pathlib import Path
 from store._queries import Statement
 from store._queries.choice import parameters, sorts
 from store.contract import pytypes
-from store.contract.compare import base_type
 from store.contract.facts import Column, Facts
 from store.contract.findings import Finding
 from store.contract.project import Project
-from store.contract.schema import Schema
+from store.contract.schema import Schema, base_type
 
 FILE = "__init__.pyi"
 HEAD = "# Written by `store lock --stubs` for mypy and pyright: do not edit.\n"
@@ -78,7 +77,10 @@ class _Method:
         if self._is_named():
             yield ""
             yield f"class {self._row_name()}(NamedTuple):"
-            yield from (f"    {column.name}: {self._of_column(column)}" for column in self._facts.columns)
+            for column in self._facts.columns:
+                yield f"    {column.name}: {self._of_column(column)}"
+                if comment := self._schema.comments.get(column.origin or ""):
+                    yield f'    """{_in_quotes(comment)}"""'
 
     def signature(self, prefix: str) -> Iterator[str]:
         kinds = {each.name: self._type(each.type) for each in self._facts.parameters}
@@ -130,6 +132,13 @@ class _Method:
 
 def _class_of(prefix: str, domain: str) -> str:
     return f"_{prefix}{''.join(part.title() for part in domain.split('_'))}"
+
+
+def _in_quotes(comment: str) -> str:
+    """
+    Return the text of a docstring: shown beside the attribute, and with nothing in it that ends it.
+    """
+    return comment.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _imports(text: str, project: Project, statements: Sequence[Statement]) -> Iterator[str]:

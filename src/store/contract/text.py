@@ -15,6 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType
 
+from store.contract import digest
 from store.contract.facts import Column, Facts, Parameter, merged
 from store.errors import ContractFileError
 
@@ -22,7 +23,7 @@ HEAD = "# Written by `store lock`: what PostgreSQL understands of each query. Re
 
 _PLAIN = re.compile(r"[^\s\"()][^\s\"]*")
 _ITEM = re.compile(r'(?:"(?:[^"]|"")*"|[^,"])+')
-_QUERY = re.compile(r"query (?P<name>\S+)(?:  (?P<mark>[$^!]))?  (?P<digest>sha256:[0-9a-f]+)")
+_QUERY = re.compile(r"query (?P<name>\S+)(?:  (?P<mark>[$^!]))?  (?P<digest>sha256:[0-9a-f]+)(?:  facts:[0-9a-f]+)?")
 _FACT = re.compile(r"  (?P<key>[a-z]+|[-+]) +(?P<value>\S.*)")
 _DIFFERENCE = re.compile(r"(?P<key>[a-z]+) +(?P<value>\S.*)")
 _GAP = re.compile(r" {2,}")
@@ -127,7 +128,8 @@ def parse(text: str, path: Path) -> list[Stanza]:
 
 
 def _title(stanza: Stanza) -> str:
-    return "  ".join(part for part in (f"query {stanza.name}", stanza.mark, stanza.digest) if part)
+    parts = (f"query {stanza.name}", stanza.mark, stanza.digest, digest.of_facts(lines(stanza)))
+    return "  ".join(part for part in parts if part)
 
 
 def _line(key: str, value: str) -> str:

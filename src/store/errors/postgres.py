@@ -171,7 +171,7 @@ _STATES: dict[str, type[StoreError]] = {
     "57P05": Unavailable,
 }
 
-_CLASSES: dict[str, type[StoreError]] = {"08": Unavailable, "22": InvalidInput, "23": InvalidInput, "53": Unavailable}
+_CLASSES: dict[str, type[StoreError]] = {"08": Unavailable, "22": InvalidInput, "23": InvalidInput}
 
 
 def from_postgres(

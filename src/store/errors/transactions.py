@@ -46,8 +46,11 @@ class LockTimeout(StoreError):
 
 class StatementTimeout(StoreError):
     """
-    The statement took longer than statement_timeout, or was cancelled: nothing of it was stored.
+    The statement took longer than statement_timeout, or was cancelled: nothing of it was stored. Run the unit again only if
+    there is time for it.
     """
+
+    retryable = True
 
 
 class NestedCheckout(StoreError):

@@ -36,7 +36,7 @@ from store.models.orders import (
     ShortLine,
     StepVerdict,
 )
-from store.models.outbox import OutboxEvent
+from store.models.outbox import ClaimedEvent, OutboxEvent
 from store.models.pages import Page
 from store.models.payments import Payment, PaymentEvent, PaymentVerdict
 from store.models.users import Credentials, NewUser, User, UserUpdate
@@ -116,6 +116,7 @@ __all__ = [
     "CartItemVerdict",
     "CartLine",
     "CartStatus",
+    "ClaimedEvent",
     "Contents",
     "Count",
     "CountedFacets",

@@ -22,3 +22,11 @@ class OutboxEvent(Dto, frozen=True):
     topic: str
     payload: dict[str, Any]
     created_at: AwareDatetime
+
+
+class ClaimedEvent(OutboxEvent, frozen=True):
+    """
+    An event that one consumer has for a while. `claimed_until` tells its claim from every other one of the event.
+    """
+
+    claimed_until: AwareDatetime

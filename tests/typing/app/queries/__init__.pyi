@@ -9,6 +9,7 @@ from app.models import TopProduct
 class FindNoteRow(NamedTuple):
     id: int
     description: str | None
+    """NULL: none."""
     created_at: datetime
 
 class _Reports:
