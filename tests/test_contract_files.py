@@ -47,7 +47,7 @@ FACTS = Facts(
 TEXT = """\
 # Written by `store lock`: what PostgreSQL understands of each query. Review the diff; do not edit.
 
-query get_order  ^  sha256:00ff  facts:3d2d2de6
+query get_order  ^  sha256:00ff  facts:71c420d4
   row    Order
   param  order_id  bigint  required
   param  note      text[]  optional
