@@ -472,6 +472,7 @@ def test_a_team_locks_and_checks_from_the_command_line(team):
     assert ran.stdout.startswith("/* app:notes.get_note */ SELECT")
 
 
+@pytest.mark.one_version
 def test_a_folder_of_any_name_holds_its_contracts(team):
     """
     What `store lock` writes into a folder that is not called `queries` is in nobody's way, the second time either.
@@ -496,6 +497,7 @@ def test_a_folder_of_any_name_holds_its_contracts(team):
     ("arguments", "code", "word"),
     [
         (["check", "--dsn", "postgresql://a:secret@localhost/b"], 2, "password"),
+        (["check", "--dsn", "host=localhost sslpassword=secret"], 2, "password"),
         (["check", "--sql", "nowhere"], 2, "no such folder"),
         (["check", "--models", "x"], 2, "--sql"),
         (["lock", "--stubs"], 2, "--sql"),

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from store._connection import has_password
+from store._failures import RIGHTS, is_denied
 from store.errors import (
     CannotAnalyse,
     MigrationError,
@@ -30,7 +31,6 @@ from store.errors import (
     StoreError,
     Unavailable,
 )
-from store.verify import RIGHTS, is_denied
 
 
 class _Terminal(Console):
@@ -143,15 +143,15 @@ def exit_code(error: StoreError) -> int:
     return FAILED
 
 
+def counted(number: int, word: str) -> str:
+    """
+    Return `1 fault` or `2 faults`.
+    """
+    return f"{number} {word}" + ("" if number == 1 else "s")
+
+
 def printable(text: str) -> str:
     """
     Return text without what a terminal would obey: it may come from a file.
     """
     return "".join(character if character.isprintable() or character in "\n\t" else repr(character)[1:-1] for character in text)
-
-
-def counted(number: int, noun: str) -> str:
-    """
-    Return a number with its noun: '1 error', '2 errors'.
-    """
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -13,6 +13,8 @@ import typer
 
 from store.cli._output import AsJson, OtherThanScratch, counted, err, is_json, out, print_json, reported
 from store.contract import check as _check
+from store.contract import derive as _derive
+from store.contract import grants as _grants
 from store.contract import lock as _lock
 from store.contract import stubs as _stubs
 from store.contract.database import opened
@@ -138,7 +140,7 @@ def check(
         if extending:
             project = dataclasses.replace(project, migrations=[*project.migrations, *extending])
         if is_online:
-            with opened(dsn, project.migrations, version=version) as connection:
+            with opened(dsn, project.migrations, version=version, rights=project.rights) as connection:
                 found = _check.online(connection, project, is_scratch=dsn is None)
             found = [each for each in found if not (extending and each.rule == "contract-migrations")]
         else:
@@ -156,6 +158,33 @@ def check(
         err.print(f"store check: {', '.join(words)}")
     if code:
         raise typer.Exit(code)
+
+
+def grants(
+    *,
+    sql: Sql = None,
+    migrations: Migrations = None,
+    dsn: OtherThanScratch = None,
+    version: Version = None,
+) -> None:
+    """
+    Print the least that store_app must be granted to run the queries: columns, functions and what those read, sequences.
+
+    Functions in PL/pgSQL cannot be read: they are named as not followed. `store check --db` holds sql/grants.sql to the same.
+
+    Exit codes: 0 printed, 9 a query cannot be described, 10 no database that can do it.
+
+    Example: [bold]store grants --sql app/queries --migrations app/migrations[/]
+    """
+    with reported():
+        project = project_of(sql, migrations=migrations)
+        with opened(dsn, project.migrations, version=version) as connection:
+            derived = _derive.derive(connection, project)
+            needs = _grants.needed(connection, project, derived)
+    if derived.undescribed:
+        _print(derived.undescribed, "text")
+        raise typer.Exit(exit_code(derived.undescribed))
+    typer.echo(_grants.render(needs))
 
 
 def _write_stubs(project: Project, done: _lock.Locked) -> list[Path]:

@@ -12,6 +12,7 @@ import typer
 from store.cli._output import AsJson, Dsn, is_json, out, print_json, printable, reported
 from store.cli.contract import Sql, project_of
 from store.contract import explain as _explain
+from store.contract import page as _page
 from store.contract import uses as _uses
 from store.contract.database import connected_to
 
@@ -102,6 +103,10 @@ def explain(
     analyze: Annotated[
         bool, typer.Option("--analyze", help="Run it, in a transaction that is rolled back, and show times, rows and buffers.")
     ] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write it as a page that a browser draws, and print nothing but its name."),
+    ] = None,
     folder: Sql = None,
     dsn: Dsn = None,
 ) -> None:
@@ -110,6 +115,9 @@ def explain(
 
     With --analyze the query really runs: its locks are held, triggers fire, sequences move; its rows are taken back.
 
+    The page of --html holds the plan, with the values of --param that stand in it. Its scripts (pev2) come from
+    cdn.jsdelivr.net, by version and hash, and send nothing; without them it shows the text.
+
     Example: [bold]store explain catalog.get_product --analyze --param product_id=7 --param active='{true}'[/]
     """
     values = _values(param or [])
@@ -117,7 +125,9 @@ def explain(
         statement = _uses.find(project_of(folder), name)
         with connected_to(dsn) as connection:
             plan = _explain.explain(connection, statement, values, analyze=analyze)
-    typer.echo(printable(plan))
+        if page is not None:
+            _page.write(page, _page.render(statement.title, statement.text, plan))
+    typer.echo(printable(plan) if page is None else f"wrote {page}")
 
 
 def _values(given: list[str]) -> dict[str, str]:

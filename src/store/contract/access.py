@@ -11,7 +11,7 @@ from store.contract import scope as names
 from store.contract.catalog import Cascade, Catalog
 from store.contract.facts import Finding
 from store.contract.functions import Function
-from store.contract.nodes import Node, walk
+from store.contract.nodes import Node
 
 _SELECT, _DELETE = 2, 8
 _FIRST_BIT = 7  # what PostgreSQL adds to an attribute's number, so that system columns fit
@@ -65,7 +65,7 @@ def functions(query: Node, catalog: Catalog) -> tuple[str, ...]:
         for one in called(query, catalog)
         if not (one.is_built_in and one.volatility == "i")
     }
-    found |= {f"{_value(one['op'])} stable" for one in walk(query) if one.tag == "SQLVALUEFUNCTION"}
+    found |= {f"{_value(one['op'])} stable" for one in query.below if one.tag == "SQLVALUEFUNCTION"}
     return tuple(sorted(found))
 
 
@@ -124,8 +124,7 @@ def called_oids(query: Node, catalog: Catalog) -> set[int]:
     """
     Return the same by OID.
     """
-    found = {node["funcid"] or node["opfuncid"] or node["aggfnoid"] or node["winfnoid"] for node in walk(query)}
-    return found & catalog.functions.keys()
+    return {node.function for node in query.below} & catalog.functions.keys()
 
 
 def named(function: Function) -> str:
@@ -150,11 +149,11 @@ def _value(number: int) -> str:
 
 
 def _queries(query: Node) -> Iterator[Node]:
-    return (one for one in walk(query) if one.tag == "QUERY")
+    return (one for one in query.below if one.tag == "QUERY")
 
 
 def _permissions(query: Node) -> Iterator[Node]:
-    return (one for one in walk(query) if one.tag == "RTEPERMISSIONINFO")
+    return (one for one in query.below if one.tag == "RTEPERMISSIONINFO")
 
 
 def _columns(permission: Node, field: str, catalog: Catalog) -> Iterator[str]:

@@ -12,7 +12,7 @@ from psycopg import Connection
 from psycopg.rows import tuple_row
 
 from store.contract.functions import Function, load_functions
-from store.contract.nodes import Node, queries_of, walk
+from store.contract.nodes import Node, queries_of, regclass
 
 # A column is NOT NULL when it is so in the table and in everything that inherits from it. PostgreSQL 18 also calls a column
 # NOT NULL whose constraint was never validated; rows of a foreign table nobody checks, and a rule returns what it likes.
@@ -23,7 +23,7 @@ _RELATIONS = """
         SELECT f.root, i.inhrelid FROM family AS f INNER JOIN pg_catalog.pg_inherits AS i ON i.inhparent = f.member
     )
     SELECT
-        c.oid, n.nspname, c.relname, c.relkind::text,
+        c.oid, n.nspname, c.relname, c.oid::regclass::text, c.relkind::text,
         EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = c.oid),
         EXISTS (
             SELECT FROM pg_catalog.pg_trigger AS g
@@ -100,6 +100,31 @@ _CASCADES = """
     INNER JOIN pg_catalog.pg_class AS r ON r.oid = c.conrelid
     INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = r.relnamespace
 """
+# Functions and sequences that a row needs which is written: of CHECKs, defaults, generated columns and indexes, by column or 0.
+_EXPRESSIONS = """
+    WITH dependents (relation, spot, classid, objid) AS (
+        SELECT f.adrelid, f.adnum::integer, 'pg_catalog.pg_attrdef'::regclass, f.oid
+        FROM pg_catalog.pg_attrdef AS f WHERE f.adrelid = ANY (%s::oid[])
+        UNION ALL
+        SELECT o.conrelid, 0, 'pg_catalog.pg_constraint'::regclass, o.oid
+        FROM pg_catalog.pg_constraint AS o WHERE o.contype = 'c' AND o.conrelid = ANY (%s::oid[])
+        UNION ALL
+        SELECT a.attrelid, 0, 'pg_catalog.pg_constraint'::regclass, o.oid
+        FROM pg_catalog.pg_attribute AS a INNER JOIN pg_catalog.pg_constraint AS o ON o.contypid = a.atttypid
+        WHERE a.attrelid = ANY (%s::oid[]) AND a.attnum > 0
+        UNION ALL
+        SELECT i.indrelid, 0, 'pg_catalog.pg_class'::regclass, i.indexrelid
+        FROM pg_catalog.pg_index AS i WHERE i.indrelid = ANY (%s::oid[])
+    )
+    SELECT p.relation, p.spot, d.refclassid = 'pg_catalog.pg_class'::regclass, d.refobjid
+    FROM dependents AS p
+    INNER JOIN pg_catalog.pg_depend AS d ON d.classid = p.classid AND d.objid = p.objid
+    LEFT JOIN pg_catalog.pg_sequence AS s ON s.seqrelid = d.refobjid AND d.refclassid = 'pg_catalog.pg_class'::regclass
+    WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass OR (s.seqrelid IS NOT NULL AND p.spot > 0)
+"""
+_TRIGGERS = """
+    SELECT g.tgrelid, g.tgfoid FROM pg_catalog.pg_trigger AS g WHERE g.tgrelid = ANY (%s::oid[]) AND NOT g.tgisinternal
+"""
 _OPERATORS = """
     SELECT o.oid, n.nspname, o.oprname
     FROM pg_catalog.pg_operator AS o INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = o.oprnamespace
@@ -110,9 +135,23 @@ _TYPES = """
     FROM unnest(%s::oid[], %s::integer[]) AS k (oid, modifier) INNER JOIN pg_catalog.pg_type AS t ON t.oid = k.oid
 """
 _NUMERICS = """
-    SELECT t.oid FROM pg_catalog.pg_type AS t LEFT JOIN pg_catalog.pg_type AS e ON e.oid = t.typelem
-    WHERE 1700 IN (t.oid, t.typbasetype, t.typelem, e.typbasetype)
+    WITH RECURSIVE parts (part, whole) AS (
+        SELECT t.typelem, t.oid FROM pg_catalog.pg_type AS t WHERE t.typelem <> 0
+        UNION ALL
+        SELECT t.typbasetype, t.oid FROM pg_catalog.pg_type AS t WHERE t.typbasetype <> 0
+        UNION ALL
+        SELECT a.atttypid, c.reltype
+        FROM pg_catalog.pg_class AS c
+        INNER JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE c.reltype <> 0
+    ), exact (oid) AS (
+        SELECT 'pg_catalog.numeric'::regtype::oid
+        UNION
+        SELECT p.whole FROM exact AS e INNER JOIN parts AS p ON p.part = e.oid
+    )
+    SELECT e.oid FROM exact AS e
 """
+_ARRAYS = "SELECT t.oid FROM pg_catalog.pg_type AS t WHERE t.typcategory = 'A'"
 _COLLATIONS = "SELECT c.oid FROM pg_catalog.pg_collation AS c WHERE NOT c.collisdeterministic"
 
 
@@ -161,6 +200,8 @@ class Relation:
 
     name: str
     """Without the schema where that is `store`."""
+    spelled: str
+    """As SQL writes it, schema and quotes included."""
     kind: str
     has_children: bool
     fills_rows: bool
@@ -168,6 +209,12 @@ class Relation:
     view: Node | None
     cascades: list[Cascade] = field(default_factory=list["Cascade"])
     """What a DELETE of its rows does elsewhere."""
+    functions: set[int] = field(default_factory=set[int])
+    """Those that PostgreSQL calls when a row is written, with the rights of who writes it: of CHECKs, defaults and indexes."""
+    triggers: set[int] = field(default_factory=set[int])
+    """The functions of its triggers, which nobody needs a right to call."""
+    sequences: dict[int, int] = field(default_factory=dict[int, int])
+    """The sequence that a column takes its default from. Of an identity column nobody needs a right on it."""
     attributes: dict[int, Attribute] = field(default_factory=dict[int, Attribute])
     indexes: list[UniqueIndex] = field(default_factory=list[UniqueIndex])
 
@@ -204,8 +251,9 @@ class Catalog:
     types: dict[tuple[int, int], Type] = field(default_factory=dict[tuple[int, int], Type])
     loose_collations: frozenset[int] = frozenset()
     """Those under which different texts are equal."""
+    arrays: frozenset[int] = frozenset()
     numerics: frozenset[int] = frozenset()
-    """The types numeric, its domains and the arrays of both."""
+    """The type numeric, its domains, and the arrays and rows that hold one at any depth."""
 
 
 def load(connection: Connection[Any], queries: Iterable[Node], catalog: Catalog) -> None:
@@ -216,19 +264,21 @@ def load(connection: Connection[Any], queries: Iterable[Node], catalog: Catalog)
     functions: set[int] = set()
     operators: set[int] = set()
     while waiting:
-        relations: set[int] = set()
-        for node in (node for query in waiting for node in walk(query)):
-            relations.add(node["relid"] or 0)
-            functions.update(node[name] or 0 for name in ("funcid", "opfuncid", "aggfnoid", "winfnoid"))
-            operators.add(node["opno"] or 0)
+        relations: set[int] = {each for one in catalog.relations.values() for each in one.sequences.values()}
+        for node in (node for query in waiting for node in query.below):
+            relations.add(node.get("relid") or regclass(node))
+            functions.add(node.function)
+            operators.add(node.get("opno") or 0)
         added = _load_relations(connection, sorted(relations - catalog.relations.keys() - {0}), catalog)
+        functions |= {each for relation in added for each in relation.functions | relation.triggers}
         waiting = [relation.view for relation in added if relation.view is not None]
-        called = load_functions(connection, sorted(functions - catalog.functions.keys() - {0}))
+        called = load_functions(connection, sorted(functions - catalog.functions.keys()))
         catalog.functions |= called
         waiting += [body for function in called.values() for body in function.bodies or ()]
     for oid, schema, name in _ask(connection, _OPERATORS, [sorted(operators)]):
         catalog.operators[oid] = Operator(name, schema == "pg_catalog")
     catalog.loose_collations = frozenset(oid for (oid,) in _ask(connection, _COLLATIONS, []))
+    catalog.arrays = frozenset(oid for (oid,) in _ask(connection, _ARRAYS, []))
     catalog.numerics = frozenset(oid for (oid,) in _ask(connection, _NUMERICS, []))
 
 
@@ -253,11 +303,13 @@ def plain(name: str) -> str:
 def _load_relations(connection: Connection[Any], oids: list[int], catalog: Catalog) -> list[Relation]:
     if not oids:
         return []
-    for oid, schema, name, kind, has_children, fills, rule, number, *attribute in _ask(connection, _RELATIONS, [oids, oids]):
+    for oid, schema, name, spelled, kind, has_children, fills, rule, number, *column in _ask(
+        connection, _RELATIONS, [oids, oids]
+    ):
         if oid not in catalog.relations:
             view = queries_of(rule)[0] if rule is not None else None
-            catalog.relations[oid] = Relation(plain(f"{schema}.{name}"), kind, has_children, fills, view)
-        catalog.relations[oid].attributes[number] = Attribute(*attribute)
+            catalog.relations[oid] = Relation(plain(f"{schema}.{name}"), spelled, kind, has_children, fills, view)
+        catalog.relations[oid].attributes[number] = Attribute(*column)
     for oid, name, keys, collations, equalities in _ask(connection, _INDEXES, [oids]):
         operators = tuple(frozenset(map(int, found.split())) for found in equalities)
         catalog.relations[oid].indexes.append(UniqueIndex(name, tuple(keys), tuple(collations), operators))
@@ -267,6 +319,13 @@ def _load_relations(connection: Connection[Any], oids: list[int], catalog: Catal
         catalog.relations[oid].cascades.append(
             made or Cascade(constraint, "writes", tuple(f"{shown}.{each}" for each in columns))
         )
+    for oid, column, is_sequence, used in _ask(connection, _EXPRESSIONS, [oids] * 4):
+        if is_sequence:
+            catalog.relations[oid].sequences[column] = used
+        else:
+            catalog.relations[oid].functions.add(used)
+    for oid, called in _ask(connection, _TRIGGERS, [oids]):
+        catalog.relations[oid].triggers.add(called)
     return [catalog.relations[oid] for oid in oids if oid in catalog.relations]
 
 

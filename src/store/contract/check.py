@@ -10,7 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from store._queries import Statement
-from store.contract import callers, digest, schema, stubs, text
+from store.contract import callers, digest, grants, schema, stubs, text
 from store.contract.compare import compare
 from store.contract.database import Connection
 from store.contract.derive import Derived, derive
@@ -70,6 +70,7 @@ def online(connection: Connection, project: Project, *, is_scratch: bool) -> lis
     stale = [each for each in _stale(project, project.statements, written) if f"{each.path.stem}:{each.line}" not in unknown]
     found += [*stale, *_differing(project, derived, written, is_planned=is_planned)]
     found += _stubs(project, facts, derived.schema)
+    found += grants.findings(connection, project, derived)
     if not is_scratch:
         found = [replace(each, mend=_BY_HAND) if each.rule == "contract-differs" else each for each in found]
     return sorted([*found, *_of_python(project, facts, derived.schema)])

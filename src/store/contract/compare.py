@@ -95,6 +95,9 @@ def _field(place: _Place, schema: Schema) -> Iterator[Mismatch]:
         yield Mismatch(
             "dto-optional", f"{column.name} is never null and {label} is {spelled}", "leave out None", severity="warning"
         )
+    if column.may_hold_null and not (pytypes.takes_null_elements(choices) or pytypes.takes_all(choices)):
+        message = f"an element of {column.name} can be null and {label} is {spelled}"
+        yield Mismatch("dto-null", message, "let its elements be None, or select array_remove(..., NULL)")
     if verdict == "float":
         yield Mismatch(
             "dto-float",

@@ -10,12 +10,12 @@ from typing import Any
 from psycopg import Connection, pq, sql
 from psycopg.rows import tuple_row
 
-from store.contract.door import attempt
+from store.contract.door import undo
 from store.contract.nodes import Node, queries_of
 
 _FUNCTIONS = """
     SELECT
-        p.oid, n.nspname, p.proname, p.oid::regprocedure::text, p.provolatile::text, p.proisstrict, p.pronargs,
+        p.oid, n.nspname, p.proname, p.oid::regprocedure::text, p.provolatile::text, p.proisstrict, p.pronargs, p.prosecdef,
         CASE WHEN n.nspname <> 'pg_catalog' THEN p.prosqlbody::text END,
         n.nspname <> 'pg_catalog' AND l.lanname = 'sql' AND p.prosqlbody IS NULL
     FROM pg_catalog.pg_proc AS p
@@ -46,6 +46,8 @@ class Function:
     """'i', 's' or 'v'."""
     is_strict: bool
     arguments: int
+    is_definer: bool
+    """Whether it runs with the rights of its owner."""
     bodies: tuple[Node, ...] | None
     """The statements in it; None where they cannot be known, as those of PL/pgSQL."""
 
@@ -59,10 +61,11 @@ def load_functions(connection: Connection[Any], oids: list[int]) -> dict[int, Fu
     with connection.cursor(row_factory=tuple_row) as cursor:
         rows = cursor.execute(_FUNCTIONS.encode(), [oids], prepare=False).fetchall()
     found: dict[int, Function] = {}
-    for oid, schema, name, signature, volatility, is_strict, arguments, body, is_text in rows:
+    for oid, schema, name, signature, volatility, is_strict, arguments, is_definer, body, is_text in rows:
         kept = _read(connection, oid, name) if is_text else body
         bodies = tuple(queries_of(kept)) if kept is not None else None
-        found[oid] = Function(name, signature, schema == "pg_catalog", volatility, is_strict, arguments, bodies)
+        is_built_in = schema == "pg_catalog"
+        found[oid] = Function(name, signature, is_built_in, volatility, is_strict, arguments, is_definer, bodies)
     return found
 
 
@@ -70,13 +73,15 @@ def _read(connection: Connection[Any], oid: int, name: str) -> str | None:
     """
     Return the analysed statements of a function that PostgreSQL keeps as text: those of a copy of it, BEGIN ATOMIC.
     """
-    with attempt(connection), connection.cursor(row_factory=tuple_row) as cursor:
+    with connection.cursor(row_factory=tuple_row) as cursor:
         ((arguments, result, source),) = cursor.execute(_SOURCE.encode(), [oid], prepare=False).fetchall()
         named = sql.Identifier("pg_temp", name).as_string(connection)
         copy = f"CREATE FUNCTION {named}({arguments}) RETURNS {result} BEGIN ATOMIC\n{source}\n; END"
         # By the extended protocol, which takes one statement: a body that ends its own block ends nothing else.
         made = connection.pgconn.exec_params(copy.encode(connection.info.encoding), None)
         if made.status != pq.ExecStatus.COMMAND_OK:
+            undo(connection)
             return None
         ((body,),) = cursor.execute(_BODY.encode(), [name], prepare=False).fetchall()
+    undo(connection)
     return str(body)

@@ -111,8 +111,7 @@ class Prover:
         here = scope.up(var["varlevelsup"] or 0)
         if here is None:
             return False
-        own = Node("VAR")
-        own.update(var, varlevelsup=0)
+        own = Node("VAR", {**var, "varlevelsup": 0})
         if key_of(own) in here.known:
             return True
         entry = here.entry(var["varno"])
@@ -281,8 +280,7 @@ def _without_join(node: Node, join: int) -> Node:
     """
     Return the expression as it is on the side of the join that is there.
     """
-    copy = Node(node.tag)
-    copy.update(node)
+    copy = Node(node.tag, node)
     if node.tag == "VAR":
         copy["varnullingrels"] = [one for one in node.many("varnullingrels") if one != join]
     elif isinstance(node["arg"], Node):

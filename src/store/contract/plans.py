@@ -7,6 +7,7 @@ first column. A partial index read whole is named as such: it is as long as its 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -45,12 +46,7 @@ _INDEXES = """
 """
 
 # A hash or merge join of empty tables reads one of them whole where a nested loop would go by its index.
-_REACH = """
-    SELECT
-        set_config('enable_seqscan', 'off', true),
-        set_config('enable_hashjoin', 'off', true),
-        set_config('enable_mergejoin', 'off', true)
-"""
+_REACH = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; "
 
 # Of a table that was never analysed the planner takes ten pages for granted: up to there it is as good as empty.
 _LOADED = """
@@ -107,17 +103,17 @@ def loaded(connection: psycopg.Connection[Any], relations: Iterable[str]) -> lis
 
 def explain(connection: psycopg.Connection[Any], statement: Statement, *, reach: bool = True) -> Plan:
     """
-    Return the generic plan, with `reach` the one in which whole tables are the last resort. Nothing is run, nothing stays set.
+    Return the generic plan, with `reach` the one in which whole tables are the last resort. On a connection in autocommit
+    nothing stays set; nothing is run.
 
     Raises psycopg.Error when PostgreSQL refuses the statement.
     """
     refuse_two(connection, statement)
-    with connection.transaction(force_rollback=True):
-        if reach:
-            connection.execute(_REACH, prepare=False)
-        text = f"EXPLAIN (GENERIC_PLAN, VERBOSE, FORMAT JSON) {statement.text}"
-        (found,) = connection.cursor(row_factory=tuple_row).execute(text.encode(), prepare=False).fetchall()
-    plan: Plan = found[0][0]["Plan"]
+    text = f"{_REACH if reach else ''}EXPLAIN (GENERIC_PLAN, VERBOSE, FORMAT JSON) {statement.text}"
+    result = connection.pgconn.exec_(text.encode())  # all of it is one transaction
+    if result.status != pq.ExecStatus.TUPLES_OK:
+        raise psycopg.errors.error_from_result(result)
+    plan: Plan = json.loads(result.get_value(0, 0) or b"")[0]["Plan"]
     return plan
 
 

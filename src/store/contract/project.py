@@ -38,6 +38,12 @@ class Project:
     """Where the DTOs are imported from; None where they are not known, and rows not compared."""
     callers: Path | None = None
     prefix: str = "app"
+    grants: Path | None = None
+    """The file that gives store_app its rights; None where they are not held to the queries."""
+    checks: Path | None = None
+    """More queries that store_app runs, without contracts."""
+    owned: frozenset[str] = frozenset()
+    """The files whose queries only the owner of the schema runs."""
 
     @property
     def is_foreign(self) -> bool:
@@ -66,6 +72,13 @@ class Project:
             return f"there is no DTO {name}"
         return f"{name} is {'a dataclass' if is_dataclass(kind) else 'no pydantic model'}: a DTO is a pydantic model"
 
+    @property
+    def rights(self) -> Sequence[Path]:
+        """
+        Return the files that make the roles and give them their rights, in the order in which they are run.
+        """
+        return () if self.grants is None else (self.grants.with_name("roles.sql"), self.grants)
+
     def contract_of(self, domain: str) -> Path:
         """
         Return where the contract of a file of queries stands.
@@ -86,6 +99,9 @@ def own() -> Project:
         module="store.models",
         callers=Path(__file__).resolve().parents[1],
         prefix="store",
+        grants=sql / "grants.sql",
+        checks=sql / "checks",
+        owned=frozenset({"demo"}),
     )
 
 

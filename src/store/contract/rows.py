@@ -10,7 +10,7 @@ from typing import Any
 from store.contract import scope as names
 from store.contract.access import called
 from store.contract.catalog import UniqueIndex
-from store.contract.nodes import Node, walk
+from store.contract.nodes import Node
 from store.contract.scope import Scope
 
 _LIMIT_COUNT = 0  # and not WITH TIES
@@ -144,7 +144,7 @@ def _is_fixed(node: Node, scope: Scope, single: Any) -> bool:
     if any(one.volatility == "v" for one in called(node, scope.catalog)):
         return False
     columns = _columns(node, 0)
-    is_plain = all(one.tag in {"VAR", "CONST", "PARAM"} | names.CASTS or scope.is_strict(one) for one in walk(node))
+    is_plain = all(one.tag in {"VAR", "CONST", "PARAM"} | names.CASTS or scope.is_strict(one) for one in node.below)
     return not columns or (columns <= set(single) and is_plain)
 
 

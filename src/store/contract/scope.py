@@ -114,18 +114,18 @@ class Scope:
         """
         if self.is_one_group or self.query["commandType"] in {INSERT, MERGE}:
             return frozenset()
-        found = frozenset(key for one in conditions(self.query["jointree"]) for key in self._kept(one))
+        found = frozenset(key for one in conditions(self.query["jointree"]) for key in self.kept(one))
         if self.query["commandType"] == UPDATE:  # RETURNING shows the row as it has become
             found = frozenset(key for key in found if key[0] != self.query["resultRelation"])
         return found
 
-    def _kept(self, condition: Node) -> Iterator[tuple[Any, ...]]:
+    def kept(self, condition: Node) -> Iterator[tuple[Any, ...]]:
         """
         Iterate over what cannot be NULL where this is true.
         """
         if condition.tag == "BOOLEXPR" and condition["boolop"] == "and":
             for one in condition["args"]:
-                yield from self._kept(one)
+                yield from self.kept(one)
         elif condition.tag == "BOOLEXPR" and condition["boolop"] == "not":
             yield from self._strict(condition["args"][0])
         elif condition.tag == "NULLTEST" and condition["nulltesttype"] == 1 and not condition["argisrow"]:

@@ -120,6 +120,8 @@ class _Method:
 
     def _of_column(self, column: Column) -> str:
         kind = self._type(column.type)
+        if column.may_hold_null and kind != "list[Any]":
+            kind = f"{kind[:-1]} | None]"
         return f"{kind} | None" if column.is_nullable and kind != "Any" else kind
 
     def _type(self, name: str) -> str:

@@ -88,8 +88,7 @@ def lines(stanza: Stanza) -> list[str]:
     if stanza.facts is None:
         return [_line(key, value) for key, value in (*head, ("kind", "copy"))]
     head += [("text", f"[{stanza.label}]")] if stanza.label is not None else []
-    found = [_line(key, value) for key, value in head]
-    found += [_line(key, value) for key, value in _aligned(stanza.facts)]
+    found = [_line(key, value) for key, value in (*head, *_aligned(stanza.facts))]
     for label, facts in stanza.others.items():
         found.append(_line("text", f"[{label}]"))
         found += [_line(sign, f"{key:<6} {value}") for sign, (key, value) in _differences(stanza.facts, facts)]
