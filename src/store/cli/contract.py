@@ -138,7 +138,7 @@ def check(
         extending = migrations if is_online and sql is None else None
         project = project_of(sql, models, None if extending else migrations, callers)
         if extending:
-            project = dataclasses.replace(project, migrations=[*project.migrations, *extending])
+            project = dataclasses.replace(project, migrations=[*project.migrations, *extending], grants=None)
         if is_online:
             with opened(dsn, project.migrations, version=version, rights=project.rights) as connection:
                 found = _check.online(connection, project, is_scratch=dsn is None)
