@@ -498,12 +498,13 @@ def test_a_folder_of_any_name_holds_its_contracts(team):
     [
         (["check", "--dsn", "postgresql://a:secret@localhost/b"], 2, "password"),
         (["check", "--dsn", "host=localhost sslpassword=secret"], 2, "password"),
-        (["check", "--sql", "nowhere"], 1, "no such folder"),
+        (["check", "--sql", "nowhere"], 2, "no such folder"),
         (["check", "--models", "x"], 2, "--sql"),
         (["lock", "--stubs"], 2, "--sql"),
         (["sql", "get_nothing"], 1, "no query"),
         (["sql", "nope"], 1, "or a FILE to see its queries: addresses, carts"),
-        (["sql", "orders"], 1, "orders has orders.end_order, orders.get_order_by_number"),
+        (["sql", "orders"], 0, "orders.get_order_by_number^  "),
+        (["explain", "orders"], 1, "orders has orders.end_order, orders.get_order_by_number"),
         (["sql", "get_order"], 1, "did you mean orders.get_orders"),
         (["explain", "orders.nope"], 1, "the file has end_order"),
         (["uses", "store.nothing"], 1, "no query reads or writes nothing"),
@@ -528,6 +529,7 @@ def test_explain_shows_plans_and_takes_everything_back(admin_dsn, tmp_path, conn
                        "--param", "expected=1", "--param", "reason=r", "--param", "actor=a")  # fmt: skip
     made = explain("carts.create_guest_cart", "--analyze", "--param", "currency=EUR")
     missing = explain("orders.get_order_by_number", "--analyze")
+    wrong = explain("catalog.get_product", "--param", "product_id=secret", "--param", "active={true}")
 
     assert "orders_number_key" in generic.stdout
     assert measured.returncode in (0, 1)
@@ -535,6 +537,7 @@ def test_explain_shows_plans_and_takes_everything_back(admin_dsn, tmp_path, conn
     assert connect_admin.execute("SELECT count(*) FROM store.carts").fetchone() == (0,)
     assert missing.returncode == 1
     assert "missing number" in missing.stderr
+    assert (wrong.returncode, wrong.stderr) == (1, "store: catalog.get_product: the value of product_id is no bigint\n")
 
 
 def test_the_types_of_the_sample_are_what_lock_writes(team, connect_admin):

@@ -95,7 +95,7 @@ def test_a_text_that_is_refused_is_named(several, described):
     found = check.online(described, change(several, "n.price + 0", "n.prize"), is_scratch=True)
     refused = [each for each in found if each.rule == "query-refused"]
 
-    assert ["notes.list_notes[by_price]", "notes.list_notes[title+by_price]"] == [e.message.partition(":")[0] for e in refused]
+    assert ["notes.list_notes[title+by_price] (and 1 more of its texts)"] == [e.message.partition(":")[0] for e in refused]
     assert {(9, "42703")} == {(each.line, each.message[-6:-1]) for each in refused}
 
 

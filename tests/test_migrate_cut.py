@@ -101,6 +101,7 @@ def cut_everywhere(
             if wire.cuts == before:
                 return number
             again(direct, folder)
+            until(lambda: "lock" not in wrong(direct), "the server process of the last run to be gone")
 
             assert (expected, []) == (applied(direct), wrong(direct)), (number, cut)
     raise AssertionError

@@ -26,7 +26,6 @@ from store.cli._migrating import (
     finish,
     folder_of,
     is_json,
-    out,
     reporting,
     say,
 )
@@ -82,7 +81,7 @@ def plan(
         if out_file is not None:
             _write(out_file, {"plan_hash": found.hash, "pending": found.pending, "sql": found.sql})
     if not json:
-        out.print(found.sql + _told(tried), markup=False, soft_wrap=True, end="")
+        typer.echo(found.sql + _told(tried), nl=False)  # what psql reads, to the byte
     code = 9 if report.failed else 3 if found.pending else 0
     finish(report, as_json=json, code=code, sql=found.sql, tried=[dataclasses.asdict(each) for each in tried])
 

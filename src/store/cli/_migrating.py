@@ -16,7 +16,7 @@ import typer
 from rich.markup import escape
 
 from store import _files
-from store.cli._output import AsJson, err, exit_code, is_json, out, print_json, printable
+from store.cli._output import AsJson, err, exit_code, is_json, out, print_json
 from store.errors import (
     MigrationDrift,
     MigrationHistoryError,
@@ -187,7 +187,7 @@ def say(text: str) -> None:
     """
     Print a line as it is: it may hold names of files and of objects.
     """
-    out.print(printable(text), markup=False, soft_wrap=True)
+    out.print(text, markup=False, soft_wrap=True)
 
 
 def finish(report: Report, *, as_json: bool, code: int = 0, **more: Any) -> None:
@@ -208,7 +208,7 @@ def _fail(report: Report, code: int, error: StoreError | None, *, as_json: bool)
         outcome = "interrupted" if error is None else _OUTCOMES[code]
         print_json({"outcome": outcome, "exit_code": code, "error": told | {"sqlstate": sqlstate}} | report.as_json())
     else:
-        err.print(f"[bold red]store:[/] {escape(printable(words))}", soft_wrap=True)
+        err.print(f"[bold red]store:[/] {escape(words)}", soft_wrap=True)
     raise typer.Exit(code)
 
 

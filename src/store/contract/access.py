@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from store.contract import allowed
 from store.contract import scope as names
-from store.contract.catalog import ON_INSERT, Catalog
+from store.contract.catalog import ON_INSERT, Cascade, Catalog
 from store.contract.facts import Finding
 from store.contract.functions import Function
 from store.contract.nodes import Node
@@ -61,8 +61,7 @@ def functions(query: Node, catalog: Catalog) -> tuple[str, ...]:
     Return the functions called, operators' and aggregates' included, but for those that are immutable and built in.
     """
     found = {
-        f"{one.name if one.is_built_in else one.signature.partition('(')[0].removeprefix('store.')}"
-        f"({'...' if one.arguments else ''}) {_VOLATILITIES[one.volatility]}"
+        f"{named(one)} {_VOLATILITIES[one.volatility]}"
         for one in called(query, catalog)
         if not (one.is_built_in and one.volatility == "i")
     }
@@ -126,9 +125,31 @@ def called(query: Node, catalog: Catalog) -> Iterator[Function]:
     """
     Iterate over the functions, aggregates, window functions and operators' functions that are called.
     """
-    for node in query.below:
-        if node.function in catalog.functions:
-            yield catalog.functions[node.function]
+    return (catalog.functions[oid] for oid in called_oids(query, catalog))
+
+
+def called_oids(query: Node, catalog: Catalog) -> set[int]:
+    """
+    Return the same by OID.
+    """
+    return {node.function for node in query.below} & catalog.functions.keys()
+
+
+def named(function: Function) -> str:
+    """
+    Return a function as contracts spell it: 'now()', 'in_scope(...)'.
+    """
+    name = function.name if function.is_built_in else function.signature.partition("(")[0].removeprefix("store.")
+    return f"{name}({'...' if function.arguments else ''})"
+
+
+def cascades(query: Node, catalog: Catalog) -> Iterator[Cascade]:
+    """
+    Iterate over what foreign keys do with the rows that this query deletes.
+    """
+    for one in _permissions(query):
+        if one["requiredPerms"] & _DELETE and one["relid"] in catalog.relations:
+            yield from catalog.relations[one["relid"]].cascades
 
 
 def _value(number: int) -> str:

@@ -23,6 +23,10 @@ from store.contract.nullability import Prover
 from store.contract.parameters import required
 from store.contract.rows import at_most_one
 from store.contract.scope import CASTS, GROUP, JOIN, Scope
+from store.contract.via import via
+
+NAMELESS = "?column?"
+"""What PostgreSQL calls a column without a name: no mark of ours."""
 
 _JOINS = {1: "left join", 2: "full join", 3: "right join"}
 _COPY_IN = re.compile(r"\bFROM\s+STDIN\b", re.IGNORECASE)
@@ -154,6 +158,7 @@ def _proven(query: Query, description: Description, scope: Scope) -> Facts | Fin
         columns=tuple(_column(column, number, scope, prover) for number, column in enumerate(description.columns, 1)),
         reads=access.reads(scope.query, catalog),
         writes=access.writes(scope.query, catalog),
+        via=via(scope.query, catalog),
         functions=access.functions(scope.query, catalog),
         locks=access.locks(scope.query, catalog),
         mode=access.mode(scope.query, catalog),
@@ -167,7 +172,7 @@ def _column(column: DescribedColumn, number: int, scope: Scope, prover: Prover) 
     """
     Return a column; a name that ends in ! or ? says whether it may be NULL, whatever is proven.
     """
-    is_declared = column.name.endswith(("!", "?")) and len(column.name) > 1
+    is_declared = column.name.endswith(("!", "?")) and len(column.name) > 1 and column.name != NAMELESS
     relation = scope.catalog.relations.get(column.table)
     expression = scope.output(number)
     own = _type_of(expression)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import Connection
 from psycopg.rows import tuple_row
@@ -94,6 +94,25 @@ _INDEXES = """
         AND (r.relkind = 'p' OR NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = r.oid))
     ORDER BY x.indisprimary DESC, c.relname
 """
+# What goes or changes with the rows of a table that are deleted, down through every foreign key.
+_CASCADES = """
+    WITH RECURSIVE cascades AS (
+        SELECT r.oid AS root, k.*
+        FROM unnest(%s::oid[]) AS r (oid) INNER JOIN pg_catalog.pg_constraint AS k ON k.confrelid = r.oid
+        WHERE k.contype = 'f' AND k.conparentid = 0 AND k.confdeltype IN ('c', 'n', 'd')
+        UNION
+        SELECT c.root, k.*
+        FROM cascades AS c INNER JOIN pg_catalog.pg_constraint AS k ON k.confrelid = c.conrelid
+        WHERE c.confdeltype = 'c' AND k.contype = 'f' AND k.conparentid = 0 AND k.confdeltype IN ('c', 'n', 'd')
+    )
+    SELECT c.root, c.conname, n.nspname || '.' || r.relname, c.confdeltype = 'c', ARRAY(
+        SELECT a.attname::text FROM pg_catalog.pg_attribute AS a
+        WHERE a.attrelid = c.conrelid AND a.attnum = ANY (coalesce(c.confdelsetcols, c.conkey))
+    )
+    FROM cascades AS c
+    INNER JOIN pg_catalog.pg_class AS r ON r.oid = c.conrelid
+    INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = r.relnamespace
+"""
 # Functions and sequences that a row needs which is written: of CHECKs, defaults, generated columns and indexes, by column or 0.
 _EXPRESSIONS = """
     WITH dependents (relation, spot, classid, objid) AS (
@@ -179,6 +198,16 @@ class UniqueIndex:
     """The operators that are its equality, a set a key."""
 
 
+class Cascade(NamedTuple):
+    """
+    What a foreign key does when the row it points to is deleted: 'deletes' rows, or 'writes' columns.
+    """
+
+    constraint: str
+    verb: str
+    items: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Relation:
     """
@@ -196,6 +225,8 @@ class Relation:
     has_rules: bool
     """Whether something is done instead of, or besides, what a statement that writes it says."""
     view: Node | None
+    cascades: list[Cascade] = field(default_factory=list["Cascade"])
+    """What a DELETE of its rows does elsewhere."""
     functions: set[int] = field(default_factory=set[int])
     """Those that PostgreSQL calls when a row is written, with the rights of who writes it: of CHECKs, defaults and indexes."""
     triggers: set[int] = field(default_factory=set[int])
@@ -251,7 +282,7 @@ class Catalog:
 
 def load(connection: Connection[Any], queries: Iterable[Node], catalog: Catalog) -> None:
     """
-    Fill the catalogue with what these queries name, down through every view.
+    Fill the catalogue with what these queries name, down through every view and every SQL function.
     """
     waiting = list(queries)
     functions: set[int] = set()
@@ -306,6 +337,12 @@ def _load_relations(connection: Connection[Any], oids: list[int], catalog: Catal
     for oid, name, keys, collations, equalities in _ask(connection, _INDEXES, [oids]):
         operators = tuple(frozenset(map(int, found.split())) for found in equalities)
         catalog.relations[oid].indexes.append(UniqueIndex(name, tuple(keys), tuple(collations), operators))
+    for oid, constraint, name, deletes, columns in _ask(connection, _CASCADES, [oids]):
+        shown = plain(name)
+        made = Cascade(constraint, "deletes", (shown,)) if deletes else None
+        catalog.relations[oid].cascades.append(
+            made or Cascade(constraint, "writes", tuple(f"{shown}.{each}" for each in columns))
+        )
     for oid, column, is_sequence, used in _ask(connection, _EXPRESSIONS, [oids] * 4):
         if is_sequence:
             catalog.relations[oid].sequences[column] = used

@@ -88,6 +88,8 @@ class Facts:
     """Where a numeric goes into JSON as a number. Stands in no contract: it is a fault."""
     needs: frozenset[Need] = field(default=frozenset(), compare=False)
     """The rights it takes, those of the functions it calls included. Stand in no contract: they are sql/grants.sql."""
+    via: tuple[str, ...] = ()
+    """What it touches without naming it: 'sellable(...): reads reservations.quantity', 'x_fkey: deletes cart_items'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ def merged(texts: Sequence[Facts]) -> Facts:
         columns=tuple(_weakest(alike) for alike in zip(*(facts.columns for facts in texts), strict=False)),
         reads=_union(facts.reads for facts in texts),
         writes=_union(facts.writes for facts in texts),
+        via=_union(facts.via for facts in texts),
         functions=_union(facts.functions for facts in texts),
         locks=_union(facts.locks for facts in texts),
         mode=max((facts.mode for facts in texts), key=_MODES.index),

@@ -8,7 +8,7 @@ import importlib
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -45,6 +45,13 @@ class Project:
     owned: frozenset[str] = frozenset()
     """The files whose queries only the owner of the schema runs."""
 
+    @property
+    def is_foreign(self) -> bool:
+        """
+        Whether this is a team's folder.
+        """
+        return self.prefix != "store"
+
     @cached_property
     def statements(self) -> tuple[Statement, ...]:
         """
@@ -55,6 +62,15 @@ class Project:
             if statement.domain == "schema":
                 raise QueryFileError(f"{statement.path}:1: schema.contract is a reserved name: call the file something else")
         return loaded
+
+    def no_dto(self, name: str) -> str:
+        """
+        Return why this is the name of no DTO: 'Outer is a dataclass: ...', 'there is no DTO Outer'.
+        """
+        kind = getattr(sys.modules.get(self.module or ""), name, None)
+        if kind is None:
+            return f"there is no DTO {name}"
+        return f"{name} is {'a dataclass' if is_dataclass(kind) else 'no pydantic model'}: a DTO is a pydantic model"
 
     @property
     def rights(self) -> Sequence[Path]:
