@@ -16,6 +16,7 @@ from psycopg.conninfo import make_conninfo
 from store import embedded, migrate
 from store.errors import MigrationHistoryError, StoreError
 from tests.databases import Connection
+from tests.migrate_faults import until
 from tests.wire import Proxy, proxy
 
 Connect = Callable[[], Connection]
@@ -101,7 +102,7 @@ def cut_everywhere(
             if wire.cuts == before:
                 return number
             again(direct, folder)
-            until(lambda: "lock" not in wrong(direct), "the server process of the last run to be gone")
+            until_unlocked(direct)
 
             assert (expected, []) == (applied(direct), wrong(direct)), (number, cut)
     raise AssertionError
@@ -130,6 +131,13 @@ def wrong(connect: Connect) -> list[str]:
     }
     with connect() as connection:
         return [name for name, query in faults.items() if connection.execute(query.encode()).fetchone() is not None]
+
+
+def until_unlocked(connect: Connect) -> None:
+    """
+    Wait until the server process of the last run has seen that its client is gone.
+    """
+    until(lambda: "lock" not in wrong(connect), "the lock of the last run to go")
 
 
 def nothing(connect: Connect, folder: Path) -> None:

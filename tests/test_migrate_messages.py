@@ -47,6 +47,22 @@ def write(folder: Path, name: str, up: str, down: str = "SELECT 1;") -> Path:
     return folder
 
 
+SLOW = "ALTER TABLE public.slow VALIDATE CONSTRAINT slow;"
+
+
+def prepare_slow(connect: Connect) -> None:
+    """
+    Make what takes half a minute, inside a transaction or outside one.
+    """
+    with connect() as connection:
+        connection.execute(
+            "CREATE TABLE public.slow (id integer); INSERT INTO public.slow VALUES (1);"
+            "CREATE FUNCTION public.slow(integer) RETURNS boolean LANGUAGE plpgsql AS"
+            " $$ BEGIN PERFORM pg_sleep(30); RETURN true; END $$;"
+            "ALTER TABLE public.slow ADD CONSTRAINT slow CHECK (public.slow(id)) NOT VALID"
+        )
+
+
 def store(dsn: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [sys.executable, "-m", "store", "migrate", *arguments],
@@ -95,11 +111,12 @@ def test_what_fails_after_the_file_has_no_line(connect: Connect, place: Path) ->
     [
         ("SELECT pg_sleep(30);", r"after 0\.2 s, .*`-- store: timeout: 15min`.*--statement-timeout"),
         ("-- store: timeout: 300ms\nSELECT pg_sleep(30);", r"after 0\.3 s"),
-        ("-- transactional: false\nDO $$ BEGIN PERFORM pg_sleep(30); END $$;", r"after 0\.4 s.*--long-timeout"),
+        (f"-- transactional: false\n{SLOW}", r"after 0\.4 s.*--long-timeout"),
     ],
     ids=["option", "header", "outside"],
 )
 def test_a_timeout_names_its_value_and_what_lengthens_it(connect: Connect, place: Path, text: str, said: str) -> None:
+    prepare_slow(connect)
     with pytest.raises(MigrationError, match=said):
         migrate.up(connect, write(place, "0001_x", text), options=Options(statement_timeout=0.2, long_timeout=0.4))
 
@@ -142,7 +159,8 @@ def test_an_ended_runner_says_so(connect: Connect, place: Path, header: str, kin
     """
     `unlock --terminate`, or a server that shuts down.
     """
-    write(place, "0001_x", f"{header}DO $$ BEGIN PERFORM pg_sleep(30); END $$;")
+    prepare_slow(connect)
+    write(place, "0001_x", f"{header}{SLOW}")
     found: list[MigrationError] = []
 
     def run() -> None:
