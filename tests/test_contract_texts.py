@@ -267,6 +267,8 @@ def test_of_several_texts_the_weakest_promise_holds():
         mode="write",
     )
     assert merged([two, one]).at_most_one is None
+    optional = Facts((Parameter("a", "int", is_required=False),))
+    assert [False] == [each.is_required for each in merged([Facts(one.parameters), optional]).parameters]
     assert merged([one, one]) == one
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from store.contract import allowed
 from store.contract import scope as names
-from store.contract.catalog import Cascade, Catalog
+from store.contract.catalog import ON_INSERT, Cascade, Catalog
 from store.contract.facts import Finding
 from store.contract.functions import Function
 from store.contract.nodes import Node
@@ -86,14 +86,20 @@ def locks(query: Node, catalog: Catalog) -> tuple[str, ...]:
 
 def mode(query: Node, catalog: Catalog) -> str:
     """
-    Return 'write', 'write (row lock)' or 'read'. A volatile function is taken to write, but for a few of PostgreSQL's own.
+    Return 'write', 'write (row lock)' or 'read', what its views do included.
+
+    A volatile function is taken to write, but for a few of PostgreSQL's own.
     """
+    queries = _with_views(query, catalog)
     is_harmless = all(
-        one.volatility != "v" or (one.is_built_in and one.name in allowed.HARMLESS) for one in called(query, catalog)
+        one.volatility != "v" or (one.is_built_in and one.name in allowed.HARMLESS)
+        for each in queries
+        for one in called(each, catalog)
     )
-    if not is_harmless or any(one["commandType"] != names.SELECT for one in _queries(query)):
+    inner = [one for each in queries for one in _queries(each)]
+    if not is_harmless or any(one["commandType"] != names.SELECT for one in inner):
         return "write"
-    return "write (row lock)" if any(one["rowMarks"] for one in _queries(query)) else "read"
+    return "write (row lock)" if any(one["rowMarks"] for one in inner) else "read"
 
 
 def missing(query: Node, catalog: Catalog) -> Finding | None:
@@ -104,7 +110,9 @@ def missing(query: Node, catalog: Catalog) -> Finding | None:
         inserts = [inner] if inner["commandType"] == names.INSERT else inner.many("mergeActionList")
         for one in inserts:
             relation = catalog.relations.get(inner["rtable"][inner["resultRelation"] - 1]["relid"])
-            if one["commandType"] != names.INSERT or relation is None or relation.kind == "v" or relation.fills_rows:
+            if one["commandType"] != names.INSERT or relation is None or relation.kind == "v" or relation.has_rules:
+                continue
+            if relation.fills(ON_INSERT):
                 continue
             given = {target["resno"] for target in one.many("targetList") if target["expr"].tag != "SETTODEFAULT"}
             for number, column in relation.attributes.items():
@@ -146,6 +154,18 @@ def cascades(query: Node, catalog: Catalog) -> Iterator[Cascade]:
 
 def _value(number: int) -> str:
     return _VALUES[number] if number < len(_VALUES) else "current_something"
+
+
+def _with_views(query: Node, catalog: Catalog) -> list[Node]:
+    """
+    Return the query, and that of every view below it once.
+    """
+    found, seen = [query], set[int]()
+    for each in found:
+        relations = {node["relid"] for node in each.below if node["relid"] in catalog.relations} - seen
+        seen |= relations
+        found += [view for oid in relations if (view := catalog.relations[oid].view) is not None]
+    return found
 
 
 def _queries(query: Node) -> Iterator[Node]:

@@ -14,7 +14,7 @@ from store.contract import access, exact
 from store.contract import catalog as catalogue
 from store.contract.catalog import Catalog
 from store.contract.describe import DescribedColumn, Description, describe
-from store.contract.door import keep, kept, rolled_back, undo
+from store.contract.door import TOO_DEEP, keep, kept, rolled_back, undo
 from store.contract.elements import are_never_null
 from store.contract.facts import NO_NULL_ELEMENTS, Column, Facts, Finding, Parameter
 from store.contract.needs import needs
@@ -92,7 +92,13 @@ def analyse(
                 if (refused := keep(connection, number, one.text, names)) is not None:
                     found[one.title] = refused
         stored = kept(connection)
-        trees = {one.title: tree for number, one in enumerate(queries, 1) if (tree := stored.get(number)) is not None}
+        trees: dict[str, Node] = {}
+        for number, one in enumerate(queries, 1):
+            tree = stored.get(number)
+            if isinstance(tree, Node):
+                trees[one.title] = tree
+            elif tree is not None:
+                found[one.title] = tree
         catalogue.load(connection, trees.values(), catalog)
         catalogue.load_types(connection, _types(described, trees, catalog), catalog)
     for one in queries:
@@ -100,7 +106,6 @@ def analyse(
         if isinstance(description, Description):
             if one.title in trees:
                 found[one.title] = _facts(one, description, Scope(trees[one.title], None, catalog))
-            found.setdefault(one.title, Finding("0A000", "there is no statement"))
         else:
             found[one.title] = description
     return {one.title: found[one.title] for one in queries}
@@ -132,6 +137,13 @@ def _types(described: dict[str, Any], trees: dict[str, Node], catalog: Catalog) 
 
 
 def _facts(query: Query, description: Description, scope: Scope) -> Facts | Finding:
+    try:
+        return _proven(query, description, scope)
+    except RecursionError:
+        return TOO_DEEP
+
+
+def _proven(query: Query, description: Description, scope: Scope) -> Facts | Finding:
     catalog = scope.catalog
     if (gap := access.missing(scope.query, catalog)) is not None:
         return gap

@@ -13,6 +13,7 @@ from psycopg.rows import tuple_row
 
 from store.contract.functions import Function, load_functions
 from store.contract.nodes import Node, queries_of, regclass
+from store.errors import CannotAnalyse
 
 # A column is NOT NULL when it is so in the table and in everything that inherits from it. PostgreSQL 18 also calls a column
 # NOT NULL whose constraint was never validated; rows of a foreign table nobody checks, and a rule returns what it likes.
@@ -25,15 +26,17 @@ _RELATIONS = """
     SELECT
         c.oid, n.nspname, c.relname, c.oid::regclass::text, c.relkind::text,
         EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = c.oid),
-        EXISTS (
-            SELECT FROM pg_catalog.pg_trigger AS g
-            WHERE g.tgrelid = c.oid AND g.tgtype::integer & 7 = 7 AND NOT g.tgisinternal
+        (
+            SELECT coalesce(bit_or(g.tgtype::integer), 0)
+            FROM family AS f INNER JOIN pg_catalog.pg_trigger AS g ON g.tgrelid = f.member
+            WHERE f.root = c.oid AND g.tgtype::integer & 3 = 3 AND NOT g.tgisinternal
         ),
+        EXISTS (SELECT FROM pg_catalog.pg_rewrite AS w WHERE w.ev_class = c.oid AND w.ev_type <> '1'),
         (
             SELECT w.ev_action::text FROM pg_catalog.pg_rewrite AS w
             WHERE w.ev_class = c.oid AND w.ev_type = '1' AND c.relkind = 'v'
         ),
-        a.attnum, a.attname, a.attnotnull OR t.typnotnull,
+        a.attnum, a.attname, a.attnotnull OR t.typnotnull, t.typnotnull,
         a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,
         NOT c.relhasrules AND NOT EXISTS (
             SELECT
@@ -59,14 +62,24 @@ _RELATIONS = """
     INNER JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
     WHERE c.oid = ANY (%s::oid[])
 """
-# What an index holds for the rows of one table alone says nothing about the tables that inherit from it.
+# What an index holds for the rows of one table alone says nothing about the tables that inherit from it. Between two types an
+# equality tells all values apart only in the families named: two timestamps equal one timestamptz when the clocks are put back.
 _INDEXES = """
     SELECT
         x.indrelid, c.relname, (x.indkey::int2[])[0 : x.indnkeyatts - 1], (x.indcollation::oid[])[0 : x.indnkeyatts - 1],
         ARRAY(
             SELECT pg_catalog.array_to_string(ARRAY(
                 SELECT o.amopopr::text FROM pg_catalog.pg_amop AS o
-                WHERE o.amopfamily = f.opcfamily AND o.amopstrategy = 3 AND o.amopmethod = 403
+                INNER JOIN pg_catalog.pg_opfamily AS m ON m.oid = o.amopfamily
+                WHERE
+                    o.amopfamily = f.opcfamily AND o.amopstrategy = 3 AND o.amopmethod = 403
+                    AND (
+                        o.amoplefttype = o.amoprighttype
+                        OR (
+                            m.opfnamespace = 'pg_catalog'::regnamespace
+                            AND m.opfname IN ('integer_ops', 'float_ops', 'text_ops')
+                        )
+                    )
             ), ' ')
             FROM unnest((x.indclass::oid[])[0 : x.indnkeyatts - 1]) WITH ORDINALITY AS k (class, place)
             INNER JOIN pg_catalog.pg_opclass AS f ON f.oid = k.class
@@ -153,6 +166,7 @@ _NUMERICS = """
 """
 _ARRAYS = "SELECT t.oid FROM pg_catalog.pg_type AS t WHERE t.typcategory = 'A'"
 _COLLATIONS = "SELECT c.oid FROM pg_catalog.pg_collation AS c WHERE NOT c.collisdeterministic"
+ON_INSERT, ON_UPDATE = 4, 16  # of pg_trigger.tgtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +178,8 @@ class Attribute:
     name: str
     demands: bool
     """Whether a NULL is refused when a row is written."""
+    is_demanding_type: bool
+    """Whether its type takes no NULL, which is asked where a value becomes one of the type, and not where it is stored."""
     has_default: bool
     is_not_null: bool
     """Whether no NULL is ever read. A NOT NULL domain is no proof: an empty scalar subquery gets past it into a column."""
@@ -204,8 +220,10 @@ class Relation:
     """As SQL writes it, schema and quotes included."""
     kind: str
     has_children: bool
-    fills_rows: bool
-    """Whether a trigger sees a row before its NOT NULL columns are checked."""
+    events: int
+    """On what triggers see a row before its NOT NULL columns are checked: the bits of pg_trigger.tgtype."""
+    has_rules: bool
+    """Whether something is done instead of, or besides, what a statement that writes it says."""
     view: Node | None
     cascades: list[Cascade] = field(default_factory=list["Cascade"])
     """What a DELETE of its rows does elsewhere."""
@@ -217,6 +235,12 @@ class Relation:
     """The sequence that a column takes its default from. Of an identity column nobody needs a right on it."""
     attributes: dict[int, Attribute] = field(default_factory=dict[int, Attribute])
     indexes: list[UniqueIndex] = field(default_factory=list[UniqueIndex])
+
+    def fills(self, event: int) -> bool:
+        """
+        Whether a trigger may put a value into a column that takes no NULL, on INSERT or UPDATE.
+        """
+        return bool(self.events & event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,12 +327,12 @@ def plain(name: str) -> str:
 def _load_relations(connection: Connection[Any], oids: list[int], catalog: Catalog) -> list[Relation]:
     if not oids:
         return []
-    for oid, schema, name, spelled, kind, has_children, fills, rule, number, *column in _ask(
+    for oid, schema, name, spelled, kind, has_children, events, has_rules, rule, number, *column in _ask(
         connection, _RELATIONS, [oids, oids]
     ):
         if oid not in catalog.relations:
-            view = queries_of(rule)[0] if rule is not None else None
-            catalog.relations[oid] = Relation(plain(f"{schema}.{name}"), spelled, kind, has_children, fills, view)
+            view = _view(f"{schema}.{name}", rule) if rule is not None else None
+            catalog.relations[oid] = Relation(plain(f"{schema}.{name}"), spelled, kind, has_children, events, has_rules, view)
         catalog.relations[oid].attributes[number] = Attribute(*column)
     for oid, name, keys, collations, equalities in _ask(connection, _INDEXES, [oids]):
         operators = tuple(frozenset(map(int, found.split())) for found in equalities)
@@ -327,6 +351,13 @@ def _load_relations(connection: Connection[Any], oids: list[int], catalog: Catal
     for oid, called in _ask(connection, _TRIGGERS, [oids]):
         catalog.relations[oid].triggers.add(called)
     return [catalog.relations[oid] for oid in oids if oid in catalog.relations]
+
+
+def _view(name: str, rule: str) -> Node:
+    try:
+        return queries_of(rule)[0]
+    except RecursionError:
+        raise CannotAnalyse(f"the view {name} is nested too deeply to be analysed: break it up") from None
 
 
 def _ask(connection: Connection[Any], question: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:

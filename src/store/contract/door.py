@@ -28,6 +28,7 @@ _REASONS = {
     "25006": "the server is a standby, or the role or transaction is read-only: connect to one that takes writes",
     "42501": "the role may not make temporary objects: GRANT TEMPORARY ON DATABASE, or connect as another role",
 }
+TOO_DEEP = Finding("54001", "the statement is nested too deeply to be analysed: break it up, as with WITH or an array")
 
 
 @contextmanager
@@ -80,15 +81,19 @@ def keep(connection: Connection[Any], number: int, text: str, types: Sequence[st
     return Finding(found.sqlstate, found.message, at if at > 0 else None)
 
 
-def kept(connection: Connection[Any]) -> dict[int, Node | None]:
+def kept(connection: Connection[Any]) -> dict[int, Node | Finding]:
     """
-    Return the analysed queries that were kept, by their numbers; None where there is no statement.
+    Return the analysed queries that were kept, by their numbers, or why one cannot be read.
     """
     rows = connection.pgconn.exec_(_KEPT)
-    found: dict[int, Node | None] = {}
+    found: dict[int, Node | Finding] = {}
     for row in range(rows.ntuples):
-        queries = queries_of((rows.get_value(row, 1) or b"").decode(connection.info.encoding))
-        found[int(rows.get_value(row, 0) or 0)] = queries[0] if queries else None
+        text = (rows.get_value(row, 1) or b"").decode(connection.info.encoding)
+        try:
+            queries: list[Node | Finding] = [*queries_of(text)]
+        except RecursionError:
+            queries = [TOO_DEEP]
+        found[int(rows.get_value(row, 0) or 0)] = queries[0] if queries else Finding("0A000", "there is no statement")
     return found
 
 

@@ -113,9 +113,9 @@ def merged(texts: Sequence[Facts]) -> Facts:
     if not others:
         return first
     parameters = {one.name: one for facts in texts for one in facts.parameters}
-    wanted = {one.name for facts in texts for one in facts.parameters if one.is_required}
+    given = {one.name for facts in texts for one in facts.parameters if not one.is_required}
     return Facts(
-        parameters=tuple(replace(one, is_required=name in wanted) for name, one in parameters.items()),
+        parameters=tuple(replace(one, is_required=name not in given) for name, one in parameters.items()),
         columns=tuple(_weakest(alike) for alike in zip(*(facts.columns for facts in texts), strict=False)),
         reads=_union(facts.reads for facts in texts),
         writes=_union(facts.writes for facts in texts),

@@ -63,10 +63,17 @@ def load_functions(connection: Connection[Any], oids: list[int]) -> dict[int, Fu
     found: dict[int, Function] = {}
     for oid, schema, name, signature, volatility, is_strict, arguments, is_definer, body, is_text in rows:
         kept = _read(connection, oid, name) if is_text else body
-        bodies = tuple(queries_of(kept)) if kept is not None else None
+        bodies = _bodies(kept) if kept is not None else None
         is_built_in = schema == "pg_catalog"
         found[oid] = Function(name, signature, is_built_in, volatility, is_strict, arguments, is_definer, bodies)
     return found
+
+
+def _bodies(kept: str) -> tuple[Node, ...] | None:
+    try:
+        return tuple(queries_of(kept))
+    except RecursionError:  # nested too deeply
+        return None
 
 
 def _read(connection: Connection[Any], oid: int, name: str) -> str | None:
