@@ -159,7 +159,7 @@ def _plain(statement: Statement) -> Statement | None:
 
 def _missing(connection: psycopg.Connection[Any], wanted: list[Need]) -> list[Need]:
     names = ("kinds", "names", "privileges", "columns")
-    columns: dict[str, Any] = dict(zip(names, map(list, zip(*wanted, strict=True)), strict=True))
+    columns: dict[str, Any] = {name: [need[at] for need in wanted] for at, name in enumerate(names)}
     rows = connection.execute(_MISSING, {**columns, "role": ROLE}).fetchall()
     return sorted(wanted[number - 1] for (number,) in rows)
 
