@@ -57,10 +57,7 @@ _COMMANDS = {
     ),
     "uses": (
         "queries:uses",
-        (
-            "List who writes, locks and reads a table or column, from the contracts: before a column is changed, this is who "
-            "to ask."
-        ),
+        "List who writes, deletes, locks and reads a table or column, from the contracts: who to ask before it is changed.",
     ),
     "verify": (
         "verify:verify",
