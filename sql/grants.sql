@@ -88,12 +88,19 @@ GRANT SELECT ON store.stock_movements, store.reservations TO store_readonly;
 GRANT
     SELECT,
     INSERT (
-        id, public_id, user_id, email, status, currency, subtotal, discount, shipping, tax, total, prices_include_tax,
-        ship_to, bill_to, source, external_ref, version, placed_at
+        id, public_id, user_id, email, status, currency, subtotal, total, ship_to, bill_to, source, external_ref, version,
+        placed_at
     ),
     UPDATE (public_id, user_id, status, version, updated_at)
 ON store.orders TO store_app;
-GRANT SELECT, INSERT ON store.order_items, store.order_events TO store_app;
+GRANT
+    SELECT,
+    INSERT (order_id, line_no, product_id, sku, name, quantity, unit_price, total)
+ON store.order_items TO store_app;
+GRANT
+    SELECT,
+    INSERT (order_id, seq, from_status, to_status, at, actor, reason)
+ON store.order_events TO store_app;
 GRANT SELECT ON store.order_transitions TO store_app;
 GRANT
     SELECT (
@@ -107,10 +114,13 @@ GRANT SELECT ON store.order_items, store.order_events, store.order_transitions T
 
 GRANT
     SELECT,
-    INSERT (order_id, payment_no, provider, provider_ref, currency, authorized, captured, refunded, created_at),
+    INSERT (order_id, payment_no, provider, provider_ref, currency, authorized, captured, created_at),
     UPDATE (authorized, captured, refunded, updated_at)
 ON store.payments TO store_app;
-GRANT SELECT, INSERT ON store.payment_events TO store_app;
+GRANT
+    SELECT,
+    INSERT (order_id, seq, payment_no, kind, amount, authorized, captured, refunded, idempotency_key, actor, at)
+ON store.payment_events TO store_app;
 GRANT SELECT ON store.payments, store.payment_events TO store_readonly;
 
 -- outbox
@@ -135,14 +145,25 @@ GRANT SELECT ON store.addresses TO store_readonly;
 
 -- imports
 
-GRANT SELECT, INSERT, DELETE ON store.product_imports TO store_app;
+GRANT
+    SELECT,
+    INSERT (import_id, line, sku, name, description, price, currency, is_active, on_hand),
+    DELETE
+ON store.product_imports TO store_app;
 GRANT
     SELECT,
     INSERT (import_id, line, invoice, is_cancellation, customer, placed_at, sku, name, quantity, unit_price),
     UPDATE (verdict, line_no, turn),
     DELETE
 ON store.order_imports TO store_app;
-GRANT SELECT, INSERT ON store.imported_orders, store.imported_cancellations TO store_app;
+GRANT
+    SELECT,
+    INSERT (source, customer, order_id)
+ON store.imported_orders TO store_app;
+GRANT
+    SELECT,
+    INSERT (source, external_ref, line_no, order_id, product_id, quantity, amount, cancelled_at)
+ON store.imported_cancellations TO store_app;
 GRANT SELECT ON store.imported_orders, store.imported_cancellations TO store_readonly;
 -- An order without a cart draws its id from where carts do.
 GRANT USAGE ON SEQUENCE store.carts_id_seq TO store_app;

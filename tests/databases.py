@@ -16,6 +16,12 @@ from psycopg.conninfo import make_conninfo
 
 from store import _files, embedded, migrate
 
+# A clone does not inherit who may come in.
+_COME_IN = """
+    UPDATE pg_database AS d SET datacl = t.datacl
+    FROM pg_database AS t
+    WHERE d.datname = %s AND t.datname = %s AND t.datacl IS NOT NULL AND NOT t.datistemplate"""
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -49,11 +55,14 @@ class TestServer:
 @contextmanager
 def create_database(server: TestServer, name: str, template: str = "template0") -> Iterator[str]:
     """
-    Lend a database that is dropped afterwards, whoever is still connected.
+    Lend a database that is dropped afterwards, whoever is still connected. A clone lets in whom its template does.
     """
     assert name.startswith("store_test_")
+    # FILE_COPY copies the files as they are; the other way writes each page into the log as well.
+    create = "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY"
     with server.connect() as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+        connection.execute(sql.SQL(create).format(sql.Identifier(name), sql.Identifier(template)))
+        connection.execute(_COME_IN, (name, template))
     try:
         yield name
     finally:

@@ -52,6 +52,7 @@ FILES = {
         "SELECT 1;\n",
     ),
     "repeatable": ("SELECT 1;\n", "SELECT 1;\n"),
+    "down": ("CREATE TABLE t.b (id bigint);\n", "DROP TABLE t.b;\nSELECT control.brake(700);\n"),
 }
 VIEW = "CREATE OR REPLACE VIEW t.v AS SELECT id FROM t.a;\nSELECT control.brake(700);\n"
 MADE = {
@@ -59,6 +60,7 @@ MADE = {
     "concurrent index": "SELECT coalesce((SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('t.a_idx')), false)",
     "batch": "SELECT bool_and(times = 1) FROM t.a",
     "repeatable": "SELECT to_regclass('t.v') IS NOT NULL",
+    "down": "SELECT to_regclass('t.b') IS NULL",
 }
 PATIENT = ("--statement-timeout", "10min")
 
@@ -81,6 +83,7 @@ class Stage:
     folder: Path
     kind: str
     stock: bool = False
+    command: tuple[str, ...] = ("up",)
     writer: Connection | None = field(default=None)
 
     @property
@@ -107,6 +110,10 @@ class Stage:
         first = self.run()
         assert first.returncode == 0, first.stdout + first.stderr
         self._write("0002_more", *FILES[self.kind])
+        if self.kind == "down":
+            second = self.run()
+            assert second.returncode == 0, second.stdout + second.stderr
+            self.command = ("down", "--to", "0001_base", "--allow-down")
         if self.kind == "repeatable":
             (self.folder / "repeatable").mkdir()
             place = self.folder / ("post-apply.sql" if self.stock else "repeatable/views.sql")
@@ -131,14 +138,14 @@ class Stage:
         """
         where = conninfo_to_dict(self.dsn)
         url = f"postgresql+psycopg:///{self.database}?host={where['host']}&port={where['port']}&user={where['user']}"
-        ours = ["store", "migrate", "up", "--json", "--folder", str(self.folder), *options]
+        ours = ["store", "migrate", *self.command, "--json", "--folder", str(self.folder), *options]
         theirs = ["yoyo", "apply", "--batch", "--no-config-file", "-d", url, str(self.folder)]
-        script = how.pop("script", None)
+        script, prefix = how.pop("script", None), how.pop("prefix", ())
         command = theirs if self.stock else ours
         begin = ["-c", script, *command[1:]] if script else ["-m", *command]
         environment = os.environ | {"DATABASE_URL": self.dsn, "PYTHONWARNINGS": "ignore"} | how.pop("env", {})
         return subprocess.Popen(
-            [sys.executable, *begin], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how
+            [*prefix, sys.executable, *begin], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how
         )
 
     def run(self, *options: str) -> subprocess.CompletedProcess[str]:
@@ -187,7 +194,7 @@ class Stage:
         wrong = []
         state = "public" if self.stock else "store_migrations"
         applied = [name for (name,) in self.query(f"SELECT migration_id FROM {state}._yoyo_migration ORDER BY 1")]
-        if applied != ["0001_base", "0002_more"]:
+        if applied != ["0001_base", "0002_more"][: 1 if self.kind == "down" else 2]:
             wrong.append("not recorded")
         if self.query(MADE[self.kind]) != [(True,)]:
             wrong.append("not made")
@@ -201,9 +208,9 @@ class Stage:
             wrong.append("lock row left")
         if not self.stock:
             done = self.query(
-                "SELECT count(*) FROM store_migrations.store_migration WHERE outcome = 'done' GROUP BY migration_id"
+                "SELECT count(*) FROM store_migrations.store_migration WHERE outcome = 'done' GROUP BY migration_id, operation"
             )
-            if len(done) != 2 + (self.kind == "repeatable") or {count for (count,) in done} != {1}:
+            if len(done) != 2 + (self.kind in ("repeatable", "down")) or {count for (count,) in done} != {1}:
                 wrong.append("the ledger does not say each once")
         return wrong
 

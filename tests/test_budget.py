@@ -230,6 +230,7 @@ def test_no_savepoint_per_row(shop: Store) -> None:
     assert spent(shop, create) == (3, 3)
 
 
+@pytest.mark.one_version
 def test_statements_and_round_trips(shop: Store) -> None:
     """
     Every verb costs what its line in the table says, and every verb has a line.

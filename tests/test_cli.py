@@ -21,6 +21,7 @@ import typer
 
 from store import embedded
 from store.cli import app
+from store.cli._later import Later
 from tests.faults import faults
 
 MIGRATIONS = sorted(
@@ -51,7 +52,7 @@ def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, se
     Yield every command with its options.
     """
     for name, inner in getattr(command, "commands", {}).items():
-        yield from commands(inner, (*path, name))
+        yield from commands(inner.load() if isinstance(inner, Later) else inner, (*path, name))
     if not hasattr(command, "commands"):
         yield " ".join(path), {option for each in command.params for option in each.opts}
 
@@ -63,12 +64,35 @@ def test_options_that_the_commands_share():
     """
     options = dict(commands(typer.main.get_command(app)))
 
-    assert {"check", "demo", "doctor", "explain", "lock", "stats dump"} == {
+    assert {"check", "demo", "doctor", "explain", "grants", "lock", "stats dump"} == {
         name for name, found in options.items() if "--dsn" in found
     }
-    assert {"demo", "embedded remove", "embedded stop", "embedded use", "explain", "sql", "stats dump"} == {
+    assert {"demo", "embedded remove", "embedded stop", "embedded use", "explain", "grants", "sql", "stats dump"} == {
         name for name, found in options.items() if "--json" not in found
     }
+
+
+@pytest.mark.serverless
+def test_the_list_of_commands_says_what_each_says_of_itself():
+    root: Any = typer.main.get_command(app)
+    commands = root.commands.values()
+
+    assert {each.name: each.help for each in commands} == {
+        each.name: " ".join(each.load().help.split("\n\n")[0].split()) for each in commands
+    }
+
+
+@pytest.mark.serverless
+def test_help_and_version_wait_for_nothing_else(tmp_path):
+    for option in ("--help", "--version"):
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "store", option],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert not {"psycopg", "pydantic", "yoyo"} & {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
 
 
 @pytest.mark.serverless
@@ -136,6 +160,7 @@ def test_migrate_goes_up_and_says_so_in_json(empty_dsn, tmp_path):
     assert (0, MIGRATIONS[-1:]) == (down.returncode, [each["id"] for each in json.loads(down.stdout)["applied"]])
 
 
+@pytest.mark.one_version
 def test_migrate_says_the_same_to_people(empty_dsn, tmp_path):
     first = store("migrate", "up", "--no-json", cwd=tmp_path, DATABASE_URL=empty_dsn)
     again = store("migrate", "up", "--no-json", cwd=tmp_path, DATABASE_URL=empty_dsn)
@@ -150,6 +175,7 @@ def test_migrate_says_the_same_to_people(empty_dsn, tmp_path):
     assert "nothing to do" in nothing.stdout
 
 
+@pytest.mark.one_version
 def test_a_failing_migration_exits_5_and_names_file_and_line(empty_dsn, tmp_path):
     folder = tmp_path / "migrations"
     folder.mkdir()
@@ -161,6 +187,7 @@ def test_a_failing_migration_exits_5_and_names_file_and_line(empty_dsn, tmp_path
     assert "0001_break.sql:3" in json.loads(done.stdout)["error"]["message"]
 
 
+@pytest.mark.one_version
 def test_a_missing_folder_exits_2(empty_dsn, tmp_path):
     done = store("migrate", "up", "--folder", str(tmp_path / "none"), "--no-json", cwd=tmp_path, DATABASE_URL=empty_dsn)
 
@@ -242,6 +269,7 @@ def receipt(done):
     return lines[start + 1 : end]
 
 
+@pytest.mark.one_version
 def test_demo_sells_once(dsn, connect_admin, tmp_path):
     """
     As the application's role: the cart becomes a paid order with its receipt, again it is that order, and the books are right.
@@ -278,6 +306,7 @@ def test_demo_sells_once(dsn, connect_admin, tmp_path):
         assert (0,) == connect_admin.execute(f"SELECT count(*) FROM store.{table}").fetchone()
 
 
+@pytest.mark.one_version
 def test_demo_leaves_other_peoples_rows_alone(dsn, connect_admin, tmp_path):
     connect_admin.execute("INSERT INTO store.products (sku, name, price, currency) VALUES ('MINE', 'Mine', 1, 'EUR')")
     (tmp_path / ".env").write_text(
@@ -290,6 +319,7 @@ def test_demo_leaves_other_peoples_rows_alone(dsn, connect_admin, tmp_path):
     assert [("MINE",)] == connect_admin.execute("SELECT sku FROM store.products").fetchall()
 
 
+@pytest.mark.one_version
 def test_demo_asks_before_it_writes_where_the_environment_points(empty_dsn, connect_admin, tmp_path):
     """
     A DATABASE_URL left in the environment may be anybody's production.
@@ -300,6 +330,7 @@ def test_demo_asks_before_it_writes_where_the_environment_points(empty_dsn, conn
     assert "--yes" in done.stderr
 
 
+@pytest.mark.one_version
 def test_embedded_from_use_to_remove(server_directory, tmp_path):
     """
     The life of an embedded server by its commands.
@@ -375,6 +406,7 @@ def test_ctrl_c_before_a_command_begins_is_no_traceback(module, tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
+@pytest.mark.one_version
 def test_ctrl_c_ends_quietly_and_leaves_nothing(empty_dsn, connect_admin, tmp_path):
     """
     Interrupted while it waits for a lock, a migration says so and has done nothing.

@@ -37,6 +37,7 @@ FACTS = Facts(
     ),
     reads=("orders.id", "orders.note", "users.email"),
     writes=("orders (delete)", "orders.note"),
+    via=("notes_order_id_fkey: deletes notes", "sellable(...): reads holds, holds.until"),
     functions=("in_scope(bigint, uuid) stable", "now() stable"),
     locks=("orders FOR NO KEY UPDATE",),
     mode="write (row lock)",
@@ -46,7 +47,7 @@ FACTS = Facts(
 TEXT = """\
 # Written by `store lock`: what PostgreSQL understands of each query. Review the diff; do not edit.
 
-query get_order  ^  sha256:00ff  facts:3d2d2de6
+query get_order  ^  sha256:00ff  facts:71c420d4
   row    Order
   param  order_id  bigint  required
   param  note      text[]  optional
@@ -58,6 +59,8 @@ query get_order  ^  sha256:00ff  facts:3d2d2de6
   reads  users.email
   writes orders (delete)
   writes orders.note
+  via    notes_order_id_fkey: deletes notes
+  via    sellable(...): reads holds, holds.until
   funcs  in_scope(bigint, uuid) stable
   funcs  now() stable
   locks  orders FOR NO KEY UPDATE
@@ -87,7 +90,7 @@ def test_a_contract_reads_like_this():
 
 def test_a_contract_is_read_back():
     assert text.parse(TEXT, Path("x")) == STANZAS
-    assert [3, 23] == [each.line for each in text.parse(TEXT, Path("x"))]
+    assert [3, 25] == [each.line for each in text.parse(TEXT, Path("x"))]
 
 
 names = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), min_size=1, max_size=8)
@@ -199,8 +202,9 @@ def column(kind: str, *, null: bool = False, origin: str | None = None) -> Colum
         (AwareDatetime, "timestamp with time zone"),
         (datetime, "timestamp(3) with time zone"),
         (NaiveDatetime, "timestamp without time zone"),
-        (list[int], "bigint[]"),
-        (tuple[Decimal, ...], "amount[]"),
+        (list[int | None], "bigint[]"),
+        (list[Any], "bigint[]"),
+        (tuple[Decimal | None, ...], "amount[]"),
         (dict[str, Any], "jsonb"),
         (tuple[Nested, ...], "json"),
         (Any, "tsvector"),
@@ -221,14 +225,15 @@ def test_what_fits(kind, pg):
         (int, "numeric", "dto-type"),
         (float, "numeric(12,2)", "dto-float"),
         (float, "amount", "dto-float"),
-        (list[float], "numeric[]", "dto-float"),
+        (list[float | None], "numeric[]", "dto-float"),
         (Annotated[float | int, Field(ge=0)], "numeric", "dto-float"),
         (int, "double precision", "dto-type"),
         (NaiveDatetime, "timestamp with time zone", "dto-type"),
         (AwareDatetime, "timestamp without time zone", "dto-type"),
         (datetime, "date", "dto-type"),
         (int, "bigint[]", "dto-type"),
-        (list[str], "bigint[]", "dto-type"),
+        (list[str | None], "bigint[]", "dto-type"),
+        (list[int], "bigint[]", "dto-null"),
         (Decimal, "jsonb", "dto-type"),
         (str, "tsvector", "dto-type"),
         (int, "text", "dto-type"),

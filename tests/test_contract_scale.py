@@ -75,10 +75,24 @@ def test_a_plan_that_moves_is_reported_and_the_dearest_comes_first(team, describ
     costs = [each.cost for each in report.queries]
     first = report.queries[0]
 
-    assert report.unknown == ("app.gone",)
+    assert (report.unknown, report.unseen, report.refused) == (("app.gone",), (), ())
     assert costs == sorted(costs, reverse=True)
     assert ("more.count_all", True) == (first.query, first.cost > 50 * first.cost_before)
     assert {each.query for each in report.queries} >= {"notes.get_note", "notes.list_notes", "more.list_owned"}
+
+
+def test_a_query_that_cannot_be_planned_is_a_finding(team, described):
+    """
+    As where `--migrations` was forgotten; the others are planned, and what the file does not know is said.
+    """
+    if skips(described):
+        return
+    (team / "queries" / "more.sql").write_text("-- name: get_a()\nSELECT n.a FROM app.gone AS n;\n", encoding="utf-8")
+    report = scale.scale(described, project(team), Stats(server=180000, relations={}))
+
+    assert [("query-refused", "more.sql")] == [(each.rule, each.path.name) for each in report.refused]
+    assert report.unseen == ("app.notes", "app.owners")
+    assert "notes.get_note" in {each.query for each in report.queries}
 
 
 def test_statistics_are_dumped_without_a_value(described):
@@ -86,8 +100,12 @@ def test_statistics_are_dumped_without_a_value(described):
         stats.dump(described, ["app"])
     described.execute("INSERT INTO app.owners SELECT n, 'secret' || n % 3 FROM generate_series(1, 500) AS n")
     described.execute("ANALYZE app.owners")
+    assert stats.unseen(described, ["app"]) == ["app.notes"]
     found = stats.dump(described, ["app"])
+    described.execute("ANALYZE app.notes")
 
+    assert "app.notes" not in found.relations
+    assert stats.dump(described, ["app"]).relations["app.notes"].rows == 0
     assert found.relations["app.owners"].rows == 500
     assert found.relations["app.owners"].columns["email"].n_distinct == 3
     assert "secret" not in found.model_dump_json()
@@ -104,6 +122,15 @@ def test_a_file_of_another_hand_is_refused(tmp_path: Path, content: str | None):
         stats.load(path)
 
 
+@pytest.mark.serverless
+def test_a_fault_of_a_file_is_named_and_its_value_is_not(tmp_path: Path):
+    (tmp_path / "s.json").write_text('{"server": 1, "relations": {"a": {"rows": "many"}}}', encoding="utf-8")
+    with pytest.raises(InvalidInput, match=r"relations\.a\.rows: .* number.*; relations\.a\.pages: Field required") as caught:
+        stats.load(tmp_path / "s.json")
+
+    assert "many" not in str(caught.value)
+
+
 def test_from_one_server_to_the_report(admin_dsn, connect_admin, tmp_path):
     """
     What one command writes, the other reads; an older scratch server says that it cannot.
@@ -111,9 +138,16 @@ def test_from_one_server_to_the_report(admin_dsn, connect_admin, tmp_path):
     connect_admin.execute("ANALYZE store.order_transitions")
     wrote = store("stats", "dump", "s.json", "--dsn", admin_dsn, cwd=tmp_path)
     shown = store("plans", "--stats", "s.json", "--json", cwd=tmp_path)
+    people = store("plans", "--stats", "s.json", "--no-json", cwd=tmp_path)
+    nowhere = store("stats", "dump", "/nope/f.json", "--dsn", admin_dsn, cwd=tmp_path)
     old = store("plans", "--stats", "s.json", "--pg", "16", "--json", cwd=tmp_path)
 
     assert wrote.returncode == 0, wrote.stderr
+    assert "never analysed, and left out: store.addresses, " in wrote.stderr
+    assert (2, "store: /nope/f.json cannot be written: No such file or directory\n") == (nowhere.returncode, nowhere.stderr)
+    assert people.stdout.split()[:3] == ["query", "empty", "tables"]
+    assert "not in the statistics, planned as empty: addresses, cart_items, " in people.stderr
+    assert "cart_items" in json.loads(shown.stdout)["unseen"]
     assert {"store.order_transitions"} <= json.loads((tmp_path / "s.json").read_text())["relations"].keys()
     assert shown.returncode == 0, shown.stderr
     assert "catalog.list_products[name_up]" in {each["query"] for each in json.loads(shown.stdout)["queries"]}

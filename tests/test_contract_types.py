@@ -73,6 +73,7 @@ SCHEMA = f"""
 """
 ECHO = "-- name: echo_{name}(x)$\n-- null: x\nINSERT INTO app.things ({name}) VALUES (:x) RETURNING {name}::{kind};\n"
 KEY = "-- name: count_things(id, owner_ids)$\nSELECT count(*) FROM app.things WHERE id = :id AND owner_id = ANY(:owner_ids);\n"
+FIND = "-- name: find_thing(id, owner_ids)$\nSELECT id FROM app.things WHERE id = :id AND owner_id = ANY(:owner_ids);\n"
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def things(team: Path, server: Any, database: str) -> Namespaces:  # noqa: F811 
     kinds = {name: kind.replace("store.amount", "numeric") for name, kind in COLUMNS.items()}
     echoes = [ECHO.format(name=name, kind=kind) for name, kind in kinds.items()]
     (team / "queries" / "notes.sql").unlink()
-    (team / "queries" / "things.sql").write_text("\n".join([*echoes, KEY]))
+    (team / "queries" / "things.sql").write_text("\n".join([*echoes, KEY, FIND]))
     (team / "migrations" / "0001_app.sql").write_text(SCHEMA)
     with server.connect(database) as connection:
         connection.execute(SCHEMA)
@@ -191,21 +192,21 @@ def test_none_that_can_never_be_meant_is_refused_before_the_wire(things: Namespa
         pass
     never = "(PostgreSQL can never take NULL for it: pass a value)"
     expected = {
-        "id": f"things.count_things: id is bigint and may not be None {never}",
-        "owner_ids": f"things.count_things: owner_ids is bigint[] and may not be None {never}",
+        "id": f"things.find_thing: id is bigint and may not be None {never}",
+        "owner_ids": f"things.find_thing: owner_ids is bigint[] and may not be None {never}",
     }
 
     for name, message in expected.items():
         with pytest.raises(WrongParameters) as caught:
-            things.things.count_things(connection, **{"id": 1, "owner_ids": [1], name: None})
+            things.things.find_thing(connection, **{"id": 1, "owner_ids": [1], name: None})
         assert str(caught.value) == message
     unmarked = rewritten(team, "-- name: echo_c2(x)$\n-- null: x\n", "-- name: echo_c2(x)$\n")
     with pytest.raises(WrongParameters) as caught:
         unmarked.things.echo_c2(connection, x=None)
     assert str(caught.value) == "things.echo_c2: x is bigint and may not be None (`-- null: x` in its header would allow it)"
-    marked = rewritten(team, "-- name: count_things(id, owner_ids)$\n", "-- name: count_things(id, owner_ids)$\n-- null: id\n")
+    marked = rewritten(team, "-- name: find_thing(id, owner_ids)$\n", "-- name: find_thing(id, owner_ids)$\n-- null: id\n")
     with pytest.raises(WrongParameters, match="can never take NULL"):
-        marked.things.count_things(connection, id=None, owner_ids=[1])
+        marked.things.find_thing(connection, id=None, owner_ids=[1])
 
 
 def rewritten(team: Path, before: str, after: str) -> Namespaces:  # noqa: F811  # the folder
@@ -276,7 +277,7 @@ def test_a_null_without_cast_and_contract_is_refused_when_it_is_loaded(team: Pat
 
     with pytest.raises(QueryFileError, match="may be null and has no type: cast it .* or run `store lock`"):
         of(team)
-    assert len(foreign(team / "queries").statements) == len(COLUMNS) + 1
+    assert len(foreign(team / "queries").statements) == len(COLUMNS) + 2
 
 
 def test_texts_of_one_entry_have_their_own_parameters(team: Path, described: Connection):  # noqa: F811  # the fixtures

@@ -96,6 +96,7 @@ def test_ctrl_c_leaves_nothing(dsn: str, connect_admin: Connection, tmp_path: Pa
 # --- memory ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_version
 def test_memory_is_bounded(dsn: str) -> None:
     """
     12 MB of lines need no more memory than a handful.

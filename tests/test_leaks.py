@@ -319,6 +319,7 @@ def test_one_query_names_password_hash(connect_admin: Connection) -> None:
     assert naming == {"users.create_users", "users.get_credentials", "users.rehash_password", "users.set_password_hash"}
 
 
+@pytest.mark.one_version
 def test_login_time_gap(shop: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Every attempt to log in costs one verification, against a hash as dear as a real one.

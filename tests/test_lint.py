@@ -454,7 +454,16 @@ line 1: ALTER TABLE mine.a ADD COLUMN b text DEFAULT gen_random_uuid()
     rewrite  index mine.a_pkey
     scan     mine.a
 
-1 of 2 statements lock and read nothing that was there.
+Not listed are 1 of 2 statements: they lock, rewrite, scan and change nothing that was there.
+
+-- rollback: 0002_x.rollback.sql
+
+line 1: DROP SCHEMA mine CASCADE
+    lock     ACCESS EXCLUSIVE on mine.a
+    lock     ACCESS EXCLUSIVE on mine.b
+    lock     ACCESS EXCLUSIVE on store.orders
+
+Every statement is listed.
 """
 
 
@@ -485,6 +494,36 @@ def test_ledger_of_a_folder(scratch: review.Scratch, tmp_path: Path) -> None:
     assert review.stale(folder, again) == ["0002_x.locks.txt", "0003_x.locks.txt", "0009_gone.locks.txt", "MANIFEST"]
 
 
+def test_a_rollback_outside_a_transaction_is_seen_too(scratch: review.Scratch, tmp_path: Path) -> None:
+    """
+    And is taken back: the next file stands on what it took away.
+    """
+    folder = write(
+        tmp_path / "migrations",
+        _0001="CREATE SCHEMA mine; CREATE TABLE mine.a (id bigint);",
+        _0002="-- transactional: false\nCREATE INDEX CONCURRENTLY a_idx ON mine.a (id);",
+        _0003="COMMENT ON INDEX mine.a_idx IS 'still there';",
+    )
+    (folder / "0002_x.rollback.sql").write_text("DROP INDEX CONCURRENTLY mine.a_idx;", encoding="utf-8")
+    made = review.review(scratch, folder)
+
+    assert made.findings == []
+    assert made.ledgers["0002_x.locks.txt"].partition("-- rollback")[2].splitlines()[2:4] == [
+        "line 1: DROP INDEX CONCURRENTLY mine.a_idx",
+        "    lock     SHARE UPDATE EXCLUSIVE on mine.a",
+    ]
+
+
+def test_a_rollback_that_is_refused_is_an_error(scratch: review.Scratch, tmp_path: Path) -> None:
+    folder = write(tmp_path / "migrations", _0001="CREATE SCHEMA mine;", _0002="CREATE TABLE mine.a (id bigint);")
+    (folder / "0001_x.rollback.sql").write_text("-- gone\nDROP SCHEMA nowhere;", encoding="utf-8")
+    made = review.review(scratch, folder)
+
+    assert [(each.file, each.line, each.rule) for each in made.errors] == [("0001_x.rollback.sql", 2, "does-not-apply")]
+    assert "line 2: PostgreSQL refuses it" in made.ledgers["0001_x.locks.txt"].splitlines()
+    assert list(made.ledgers) == ["0001_x.locks.txt", "0002_x.locks.txt"]
+
+
 def test_refused_file_ends_the_review(scratch: review.Scratch, tmp_path: Path) -> None:
     """
     What comes behind a file that PostgreSQL refuses cannot be tried, and has no ledger.
@@ -509,8 +548,11 @@ def test_batch_is_finished_before_the_next_file(scratch: review.Scratch, tmp_pat
         _0005="ALTER TABLE mine.a VALIDATE CONSTRAINT there;",
         _0006="ALTER TABLE mine.a ALTER COLUMN new SET NOT NULL;",
     )
+    made = review.review(scratch, folder)
 
-    assert review.review(scratch, folder).findings == []
+    assert made.findings == []
+    assert "\n\nbatch: a transaction a round\nreversible: " in made.ledgers["0003_x.locks.txt"]
+    assert made.ledgers["0003_x.locks.txt"].endswith("\n\nEvery statement is listed.\n")
 
 
 def test_repeatables_are_reviewed(scratch: review.Scratch, tmp_path: Path) -> None:

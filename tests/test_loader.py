@@ -200,10 +200,13 @@ def test_name_inside_literal_is_text(tmp_path: Path):
 
 @pytest.mark.serverless
 def test_prose_may_look_like_a_mark(tmp_path: Path):
-    statement = _only(tmp_path, "-- name: get_a()\n-- Plan: none yet.\n-- Name: of the user.\n-- Returns rows: many.\nSELECT 1")
+    statement = _only(
+        tmp_path,
+        "-- name: get_a()\n-- Plan: none yet.\n-- Name: of the user.\n-- Returns rows: many.\n-- raw: as it was sent\nSELECT 1",
+    )
 
     assert (statement.plan, statement.rows) == ((), None)
-    assert statement.doc == "Plan: none yet.\nName: of the user.\nReturns rows: many."
+    assert statement.doc == "Plan: none yet.\nName: of the user.\nReturns rows: many.\nraw: as it was sent"
 
 
 def test_copy_is_loaded_as_such(tmp_path: Path):
@@ -284,6 +287,13 @@ REFUSED = {
     "mark without a value": ("-- name: a_b()\n-- row:\nSELECT 1", 2, "says nothing"),
     "row that is no class": ("-- name: a_b()\n-- row: list[A]\nSELECT 1", 2, "the name of one class"),
     "record class": ("-- name: a_b()\n-- record_class: A\nSELECT 1", 2, "`-- row:`"),
+    "row misspelt": ("-- name: a_b()\n-- rwo: Outer\nSELECT 1", 2, "`-- rwo:` is no mark: is it `-- row:`"),
+    "rows misspelt": ("-- name: a_b()^\n-- rowss: at most one (why)\nSELECT 1", 2, "is it `-- rows:`"),
+    "null misspelt": ("-- name: a_b(x)\n-- Why.\n-- nul: x\nSELECT :x::int", 3, "is it `-- null:`"),
+    "plan misspelt": ("-- name: a_b()\n-- pln: scan a, why\nSELECT 1", 2, "is it `-- plan:`"),
+    "kind misspelt": ("-- name: a_b()\n-- knid: copy\nSELECT 1", 2, "is it `-- kind:`"),
+    "name misspelt": ("-- name: a_b()\n-- nmae: b_c()\nSELECT 1", 2, "is it `-- name:`"),
+    "Locks misspelt": ("-- name: a_b()!\n-- Lokcs: a row\nDELETE FROM a", 2, "is it `-- Locks:`"),
     "unknown kind": ("-- name: a_b()\n-- kind: bulk\nSELECT 1", 2, "only `-- kind: copy`"),
     "mark inside the statement": ("-- name: a_b()\nSELECT 1\n-- plan: scan a, why\n, 2", 3, "move it under"),
     "copy without its kind": ("-- name: a_b()\nCOPY t TO STDOUT", 2, "COPY needs `-- kind: copy`"),

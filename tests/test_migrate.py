@@ -41,7 +41,7 @@ def connect(empty_dsn: str) -> Connect:
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     """
-    Writes migrations, by the number of each; a rollback drops the schema `t<number>`.
+    Writes migrations, by the number of each; a rollback drops the schema `t<number>`, outside a transaction nothing.
     """
 
     def write(name: str = "migrations", **texts: str) -> Path:
@@ -49,7 +49,8 @@ def folder(tmp_path: Path) -> Folder:
         place.mkdir(exist_ok=True)
         for number, text in texts.items():
             (place / f"{number[1:]}_x.sql").write_text(text, encoding="utf-8")
-            (place / f"{number[1:]}_x.rollback.sql").write_text(f"DROP SCHEMA t{number[1:]};", encoding="utf-8")
+            back = "SELECT 1;" if "transactional: false" in text else f"DROP SCHEMA t{number[1:]};"
+            (place / f"{number[1:]}_x.rollback.sql").write_text(back, encoding="utf-8")
         return place
 
     return write
@@ -137,6 +138,7 @@ def test_a_stray_file_is_refused(connect: Connect, folder: Folder) -> None:
         ("0002_y.py", "steps = []", "NNNN_words.sql"),
         ("2_y.sql", "SELECT 1;", "NNNN_words.sql"),
         ("post-apply.sql", "SELECT 1;", "NNNN_words.sql"),
+        ("0002_y.SQL", "SELECT 1;", "NNNN_words.sql"),
     ):
         place = folder(_0001="CREATE SCHEMA t0001;")
         (place / name).write_text(text, encoding="utf-8")
@@ -155,6 +157,9 @@ def test_a_stray_file_is_refused(connect: Connect, folder: Folder) -> None:
         "/* why */ start transaction; CREATE SCHEMA t0001;",
         "CREATE SCHEMA t0001; -- then\nROLLBACK",
         "SAVEPOINT a; CREATE SCHEMA t0001;",
+        'CREATE SCHEMA t0001; CREATE VIEW t0001.v AS SELECT s."case" FROM (SELECT 1 AS case) AS s; COMMIT; BEGIN;',
+        "CREATE SCHEMA t0001; CREATE FUNCTION t0001.f() RETURNS integer BEGIN ATOMIC SELECT 1 AS case; END; COMMIT; BEGIN;",
+        "CREATE SCHEMA t0001; CREATE FUNCTION t0001.f() RETURNS integer BEGIN ATOMIC SELECT 1 case; END; COMMIT; BEGIN;",
     ],
 )
 def test_transaction_control_is_refused(connect: Connect, folder: Folder, text: str) -> None:
@@ -162,6 +167,24 @@ def test_transaction_control_is_refused(connect: Connect, folder: Folder, text: 
         migrate.up(connect, folder(_0001=text))
 
     assert schemas(connect) == []
+
+
+def test_a_string_that_hides_a_commit_is_refused(connect: Connect, folder: Folder) -> None:
+    with pytest.raises(MigrationError, match="E'' string continued on the next line"):
+        migrate.up(connect, folder(_0001="SELECT E'a'\n'\\'' ; CREATE SCHEMA t0001; COMMIT; SELECT ' ';\n-- '"))
+
+    assert schemas(connect) == []
+
+
+def test_a_commit_that_nobody_saw_is_told(connect: Connect, folder: Folder) -> None:
+    """
+    What the reader takes for the end of a body ends the transaction: it is not recorded as if it had been one.
+    """
+    body = "CREATE FUNCTION t0001.f() RETURNS integer BEGIN ATOMIC SELECT 1 case; END"
+    with pytest.raises(MigrationError, match="the file ended the transaction itself"):
+        migrate.up(connect, folder(_0001=f"CREATE SCHEMA t0001; {body}; END;"))
+
+    assert ["0001_x"] == migrate.pending(connect, folder(_0001="SELECT 1;"))
 
 
 def test_begin_and_commit_as_text_are_no_control(connect: Connect, folder: Folder) -> None:

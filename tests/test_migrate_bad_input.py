@@ -280,6 +280,7 @@ def test_an_error_of_the_server_is_not_swallowed(connect: Connect, folder: Calla
 # --- the page --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_version
 def test_every_shell_command_of_the_page_runs(empty_dsn: str, tmp_path: Path) -> None:
     """
     The blocks of docs/migrations.md, one after the other, on an empty database.

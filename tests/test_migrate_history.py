@@ -12,14 +12,23 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from yoyo import get_backend
 
 from store import migrate
-from store.errors import MigrationDrift, MigrationError, MigrationHistoryError, MigrationRefused
-from store.migrate import Options, Report
+from store.errors import (
+    MigrationDrift,
+    MigrationError,
+    MigrationHistoryError,
+    MigrationLocked,
+    MigrationRefused,
+    SettingsError,
+)
+from store.migrate import Options, Report, _lock
 from tests.databases import Connection, TestServer
 
 Connect = Callable[[], Connection]
@@ -34,7 +43,7 @@ def connect(empty_dsn: str) -> Connect:
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     """
-    Writes migrations, by the number of each; a rollback drops the schema `t<number>`.
+    Writes migrations, by the number of each; a rollback drops the schema `t<number>`, outside a transaction nothing.
     """
 
     def write(**texts: str) -> Path:
@@ -42,7 +51,8 @@ def folder(tmp_path: Path) -> Folder:
         place.mkdir(exist_ok=True)
         for number, text in texts.items():
             (place / f"{number[1:]}_x.sql").write_text(text, encoding="utf-8")
-            (place / f"{number[1:]}_x.rollback.sql").write_text(f"DROP SCHEMA t{number[1:]} CASCADE;", encoding="utf-8")
+            back = "SELECT 1;" if "transactional: false" in text else f"DROP SCHEMA t{number[1:]} CASCADE;"
+            (place / f"{number[1:]}_x.rollback.sql").write_text(back, encoding="utf-8")
         return place
 
     return write
@@ -311,7 +321,14 @@ def test_a_second_folder_has_a_state_of_its_own(connect: Connect, folder: Folder
         ("-- transactional: false\nCREATE INDEX CONCURRENTLY a ON t.a (id); SELECT 1;", "one-statement"),
         ("-- transactional: false\nCREATE INDEX CONCURRENTLY ON t.a (id);", "index-name"),
         ("-- transactional: false\nCREATE INDEX CONCURRENTLY IF NOT EXISTS a ON t.a (id);", "index-if-not-exists"),
+        ("-- transactional: false\nUPDATE t.a SET b = b + 1;", "not-resumable"),
+        ("-- transactional: false\nALTER TYPE t.e ADD VALUE 'b';", "not-resumable"),
+        ("-- transactional: false\nRESET ROLE;", "not-resumable"),
         ("-- store: batch\nUPDATE t.a SET b = 1;", "batch"),
+        (
+            "-- store: batch\nWITH d AS (DELETE FROM t.a WHERE id IN (SELECT id FROM t.a LIMIT 9) RETURNING 1) SELECT count(*) FROM d;",
+            "batch",
+        ),
         ("-- store: irreversible\nSELECT 1;", "header"),
         ("-- store: batch: yes\nUPDATE t.a SET b = 1 WHERE id IN (SELECT id FROM t.a LIMIT 1);", "header"),
         ("-- transactional: true\n-- transactional: false\nSELECT 1;", "header"),
@@ -387,6 +404,46 @@ def test_plain_yoyo_refuses_what_we_refuse(connect: Connect, folder: Folder, ser
     assert "was edited after it was applied" in done.stderr
     assert "the runner begins and ends the transaction" in done.stderr
     assert [] == rows(connect, "SELECT FROM pg_namespace WHERE nspname = 't0002'")
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("lock_wait=abc", r"\?lock_wait=abc is no number of seconds"),
+        ("lock_wait=-1", r"\?lock_wait=-1 is no number"),
+        ("lock_wait=nan", r"\?lock_wait=nan is no number"),
+        ("lock_wait=1e9", r"\?lock_wait=1e9 is no number"),
+        ("schema=Team", r"\?schema=Team is no name of a schema"),
+        ("schema=a;b", r"\?schema=a;b is no name"),
+        ("lockwait=5", r"\?lockwait=: neither ours"),
+        ("sslmode=prefer&timeout=hunter2", r"\?timeout=: neither ours"),
+    ],
+)
+@pytest.mark.serverless
+def test_an_option_of_the_uri_says_what_is_wrong(query: str, told: str) -> None:
+    """
+    Before anything is connected to; of an option that is not known only the name is told.
+    """
+    with pytest.raises(SettingsError, match=told) as caught:
+        get_backend(f"postgresql+store://nobody:hunter2@127.0.0.1:1/x?{query}")
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_patience_of_the_uri_is_kept(server: TestServer, empty_database: str, connect: Connect, folder: Folder) -> None:
+    place = folder(_0001="CREATE SCHEMA t0001;")
+    where = conninfo_to_dict(server.dsn(empty_database))
+    host = quote(str(where["host"]), safe="")
+    url = (
+        f"postgresql+store:///{empty_database}?host={host}&port={where['port']}&user={where['user']}&lock_wait=0.2&schema=mine"
+    )
+    backend = get_backend(url)
+    with connect() as other, backend.connection:
+        _lock.acquire(other, "mine", 1)
+        with pytest.raises(MigrationLocked), backend.lock():
+            pass
+
+    assert ["0001_x"] == migrate.pending(connect, place)
 
 
 def test_json_of_a_refusal(connect: Connect, folder: Folder, empty_dsn: str, tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +26,7 @@ from store import embedded
 from tests.migrate_faults import FILES, PATIENT, Stage, until
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "migrations.md"
-KINDS = tuple(FILES)
+KINDS = tuple(kind for kind in FILES if kind != "down")
 _numbers = itertools.count(1)
 
 Codes = list[int]
@@ -90,6 +92,30 @@ def _is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def _backend_killed(stage: Stage) -> Codes:
+    """
+    The kernel takes one process of the server (out of memory): the server ends all others and recovers.
+    """
+    process = stage.start(*PATIENT)
+    stage.wait_until_braked(process)
+    pid, *_ = stage.backends()
+    os.kill(pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    if stage.writer is not None:
+        stage.writer.close()
+        stage.writer = None
+
+    def is_back() -> bool:
+        try:
+            stage.release()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    until(is_back, "the server to have recovered")
+    return [process.returncode]
 
 
 def _connection_cut(stage: Stage) -> Codes:
@@ -172,6 +198,7 @@ FAULTS: dict[str, Callable[[Stage], Codes]] = {
     "SIGINT": _signalled(signal.SIGINT),
     "SIGKILL": _signalled(signal.SIGKILL),
     "server killed": _server_killed,
+    "backend killed": _backend_killed,
     "connection cut": _connection_cut,
     "two runners": _together(2),
     "three runners": _together(3),
@@ -186,6 +213,7 @@ EXPECTED = {
     "SIGINT": [5],
     "SIGKILL": [-9],
     "server killed": [5],
+    "backend killed": [5],
     "connection cut": [5],
     "two runners": [0, 0],
     "three runners": [0, 0, 0],
@@ -199,6 +227,7 @@ SMALL = [
     ("SIGKILL", "transactional"),
     ("two runners", "transactional"),
     ("server killed", "transactional"),
+    ("SIGKILL", "down"),
 ]
 
 
@@ -217,11 +246,51 @@ def test_the_next_run_converges(stage: Callable[..., Stage], fault: str, kind: s
     converges(stage(kind), fault)
 
 
+# A number that no entry of /etc/passwd has, really: as in many containers. It may read everything, for Python and the
+# socket of the server may be in places of root's own.
+UID = "12345"
+_CAN = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
+AS_NOBODY = ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", *_CAN)
+
+
+def _cannot_be_nameless() -> str | None:
+    if os.geteuid() != 0:
+        return "only root can become a user without an entry in /etc/passwd"
+    if shutil.which("setpriv") is None:
+        return "setpriv (util-linux) is not installed"
+    if subprocess.run([*AS_NOBODY, "true"], check=False, capture_output=True).returncode:
+        return "this root may not give a process its capabilities"
+    return None
+
+
+@pytest.mark.skipif(_cannot_be_nameless() is not None, reason=str(_cannot_be_nameless()))
+@pytest.mark.parametrize("kind", [KINDS[0], *(pytest.param(kind, marks=pytest.mark.long) for kind in KINDS[1:])])
+def test_a_number_without_a_name_applies(stage: Callable[..., Stage], kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Recorded under its number, in yoyo's log and in the ledger.
+    """
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    made = stage(kind)
+    made.release()
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:  # pytest's own folders are for their owner alone
+        Path(name).chmod(0o755)
+        made.folder = Path(shutil.copytree(made.folder, Path(name) / "migrations"))
+        process = made.start(*PATIENT, prefix=AS_NOBODY)
+        output, errors = process.communicate(timeout=60)
+
+    assert (0, []) == (process.returncode, made.what_is_wrong()), output + errors
+    assert {(UID,)} == set(
+        made.query("SELECT actor FROM store_migrations.store_migration WHERE migration_id <> '0001_base'")
+        + made.query("SELECT username FROM store_migrations._yoyo_log WHERE migration_id = '0002_more'")
+    )
+
+
 # --- the whole matrix, and plain yoyo beside it ----------------------------------------------------------------------
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FILES)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_next_run_converges_always(stage: Callable[..., Stage], fault: str, kind: str) -> None:
     converges(stage(kind), fault)

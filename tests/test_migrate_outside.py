@@ -305,3 +305,79 @@ def test_a_statement_that_takes_too_long_is_ended(connect: Connect, folder: Fold
     folder("-- store: timeout: 30s\nSELECT pg_sleep(0.5);", "SELECT 1;")
 
     assert ["0002_y"] == migrate.up(connect, place, options=Options(statement_timeout=0.3))
+
+
+VALIDATE = "-- transactional: false\nALTER TABLE t0001.a VALIDATE CONSTRAINT a_checked;"
+
+
+@pytest.fixture
+def checked(folder: Folder) -> Callable[[str], Path]:
+    """
+    Writes a migration that validates a constraint, which does this for every row it looks at.
+    """
+
+    def write(text: str) -> Path:
+        body = f"LANGUAGE plpgsql AS $$ BEGIN {text}; RETURN true; END $$;"
+        place = folder(VALIDATE, "SELECT 1;")
+        (place / "0002_y.rollback.sql").write_text("VACUUM t0001.a;", encoding="utf-8")
+        constraint = "ALTER TABLE t0001.a ADD CONSTRAINT a_checked CHECK (t0001.f(id)) NOT VALID;"
+        made = f"{TABLE} CREATE FUNCTION t0001.f(bigint) RETURNS boolean {body} {constraint}"
+        (place / "0001_x.sql").write_text(made, encoding="utf-8")
+        return place
+
+    return write
+
+
+def test_a_file_that_lets_go_of_the_lock_is_refused(connect: Connect, folder: Folder) -> None:
+    place = folder("SELECT pg_advisory_unlock_all();", "SELECT 1;")
+    with pytest.raises(MigrationError, match="let go of the lock of the runners"):
+        migrate.up(connect, place)
+
+    assert ["0002_y"] == migrate.pending(connect, place)
+
+
+def test_a_step_outside_that_lets_go_of_the_lock_is_not_recorded(connect: Connect, checked: Callable[[str], Path]) -> None:
+    with pytest.raises(MigrationError, match="let go of the lock of the runners"):
+        migrate.up(connect, checked("PERFORM pg_advisory_unlock_all()"))
+
+
+def test_a_step_outside_that_changes_the_role_is_not_recorded(connect: Connect, checked: Callable[[str], Path]) -> None:
+    with pytest.raises(MigrationError, match="changed the role"):
+        migrate.up(connect, checked("SET ROLE pg_read_all_data"))
+
+
+def test_whatever_a_file_sets_ends_with_it(connect: Connect, folder: Folder) -> None:
+    """
+    Not only what the runner sets itself: a file means the same in a run of its own and behind others.
+    """
+    place = folder("SET session_replication_role = replica; SET TimeZone = 'Asia/Tokyo'; SET work_mem = '1MB';", "SELECT 1;")
+    said = "current_setting('session_replication_role') || current_setting('TimeZone') || current_setting('work_mem')"
+    (place / "0003_z.sql").write_text(f"CREATE TABLE t0001.said AS SELECT {said} AS it;", encoding="utf-8")
+    (place / "0003_z.rollback.sql").write_text("DROP TABLE t0001.said;", encoding="utf-8")
+    migrate.up(connect, place)
+    before = rows(connect, f"SELECT {said}")
+
+    assert before == rows(connect, "SELECT it FROM t0001.said")
+
+
+@pytest.mark.parametrize(
+    ("name", "rest"),
+    [
+        ("a_id_idx", "ON t0001.a (id) WHERE t0001.a.b > 0"),
+        ("a_id_idx", "ON t0001.a ((a.id + 1), (t0001.a.b), t0001.f(a.b))"),
+        ("a_idx_É", "ON t0001.a (id)"),
+        ("A_" + "x" * 70, "ON ONLY t0001.a (lower(a.word))"),
+    ],
+)
+def test_a_finished_index_is_known_by_whatever_name(connect: Connect, folder: Folder, name: str, rest: str) -> None:
+    text = f"CREATE INDEX CONCURRENTLY {name} {rest}"
+    place = folder(f"-- transactional: false\n{text};", "VACUUM t0001.a;")
+    function = "CREATE FUNCTION t0001.f(bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT $1';"
+    (place / "0001_x.sql").write_text(TABLE + function, encoding="utf-8")
+    migrate.up(connect, place, to="0001_x")
+    with connect() as connection:
+        connection.execute(text.encode())  # as a run that was ended before its record
+
+    assert ["0002_y"] == migrate.up(connect, place)
+    assert ["0002_y"] == migrate.down(connect, place)
+    assert ["0002_y"] == migrate.up(connect, place)

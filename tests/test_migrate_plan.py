@@ -34,7 +34,10 @@ def place(tmp_path: Path) -> Path:
     (folder / "repeatable").mkdir(parents=True)
     write(folder, "0001_x", "CREATE SCHEMA store; CREATE TABLE store.a (id bigint)", "DROP SCHEMA store CASCADE;")
     write(
-        folder, "0002_y", "-- transactional: false\nCREATE INDEX CONCURRENTLY a_idx ON store.a (id);", "DROP INDEX store.a_idx;"
+        folder,
+        "0002_y",
+        "-- transactional: false\nCREATE INDEX CONCURRENTLY a_idx ON store.a (id);",
+        "DROP INDEX CONCURRENTLY store.a_idx;",
     )
     (folder / "repeatable" / "v.sql").write_text(
         "CREATE OR REPLACE VIEW store.v AS SELECT id FROM store.a; -- it's", encoding="utf-8"

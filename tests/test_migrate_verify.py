@@ -334,7 +334,7 @@ def test_lint_command(run: Callable[..., tuple[int, Any]], tmp_path: Path) -> No
     Stale ledgers refuse until they are written; an error refuses, and then nothing is written.
     """
     place = folder_of(
-        tmp_path / "m", _0001="CREATE SCHEMA mine; CREATE TABLE mine.a (id bigint PRIMARY KEY); <- DROP SCHEMA mine;"
+        tmp_path / "m", _0001="CREATE SCHEMA mine; CREATE TABLE mine.a (id bigint PRIMARY KEY); <- DROP SCHEMA mine CASCADE;"
     )
     code, said = run("lint", str(place))
 

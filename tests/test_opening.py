@@ -110,6 +110,11 @@ def test_schema_missing_or_old(empty_dsn: str, dsn: str, connect_admin: Connecti
         Store.open(settings(dsn)),
     ):
         raise AssertionError("opened")
+    connect_admin.execute(
+        "CREATE OR REPLACE FUNCTION store.schema_version() RETURNS text LANGUAGE sql IMMUTABLE RETURN '9999_x'"
+    )
+    with Store.open(settings(dsn)) as shop:  # what came later is the gate's business
+        assert len(shop.users.list()) == 0
     connect_admin.execute("DROP FUNCTION store.schema_version()")
     with pytest.raises(SchemaTooOld), Store.open(settings(dsn)):
         raise AssertionError("opened")

@@ -20,6 +20,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from store.migrate import review
+
 pytestmark = pytest.mark.serverless
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -113,6 +115,17 @@ def test_sdist_holds_what_its_tests_need(built):
 
     assert {"pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "scripts/unasync", "tests/test_packaging.py"} <= names
     assert not [name for name in names if re.search(r"__pycache__|(^|/)\.(env|venv|data)", name)]
+
+
+def test_wheel_is_a_release_for_the_gate(built):
+    """
+    `store migrate gate --previous plainstore-0.1.0-py3-none-any.whl` finds version, queries and migrations in it.
+    """
+    _, wheel, _ = built
+    queries, migrations = ROOT / "sql" / "queries", ROOT / "migrations"
+    with review.previous(str(wheel), queries, migrations, review.OWN) as running:
+        assert (running.version, review.pending(running, migrations)) == (PROJECT["version"], [])
+        assert {path.name for path in queries.glob("*.sql")} == {path.name for path in running.queries.glob("*.sql")}
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +225,24 @@ def test_the_library_works_without_the_extras(bare, tmp_path):
         "import store.bulk, store.demo, store.sweep, store.verify; from store import AsyncStore",
         cwd=tmp_path,
         PYTHONPATH=str(tmp_path),
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_name_is_imported_when_it_is_asked_for(tmp_path):
+    done = run(
+        sys.executable,
+        "-c",
+        "import store, sys\n"
+        "assert 'psycopg' not in sys.modules\n"
+        "assert set(store.__all__) <= set(dir(store))\n"
+        "assert store.Store.__name__ == 'Store' and store.models.User is store.User\n"
+        "assert 'store._async.store' not in sys.modules\n"
+        "from store import *\n"
+        "assert [] == [name for name in store.__all__ if name not in globals()]\n"
+        "assert not hasattr(store, 'Shop')\n",
+        cwd=tmp_path,
     )
 
     assert done.returncode == 0, done.stderr

@@ -135,7 +135,6 @@ def filled(server: TestServer, template: str) -> Iterator[str]:
         with server.connect(name) as connection:
             for statement in FILL.split(";"):
                 connection.execute(statement.encode())
-            connection.execute(f'GRANT CONNECT ON DATABASE "{name}" TO store_app'.encode())
         yield name
 
 

@@ -10,11 +10,14 @@ import sys
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 from store import NewProduct, Settings, Store
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
 
+@pytest.mark.one_version
 def test_the_readme_s_python_runs_as_it_stands(dsn, tmp_path):
     """
     The first Python block of the README is a program; what it needs is what quickstart leaves behind: a `.env` and a product.

@@ -196,6 +196,7 @@ def test_a_wrong_password_exits_10(server: TestServer, database: str, tmp_path: 
     assert (10, "PermissionDenied") == (done.returncode, json.loads(done.stdout)["error"]["type"])
 
 
+@pytest.mark.one_version
 def test_no_promise_is_cut(shop: Store, dsn: str, tmp_path: Path) -> None:
     narrow = command(dsn, tmp_path, "verify", "--no-json", COLUMNS="40").stdout
 

@@ -24,6 +24,8 @@ class Proxy:
         self.word = b""
         self.cut: Cut = None
         self.cuts = 0
+        self.spared = 0
+        """How many messages with the word pass before one is cut."""
         self.swap: tuple[bytes, bytes] = (b"", b"")
         """What the server is told instead of what."""
         self._upstream = upstream
@@ -34,11 +36,11 @@ class Proxy:
         self._listener.listen(50)
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def arm(self, cut: Cut, word: bytes) -> None:
+    def arm(self, cut: Cut, word: bytes, *, spare: int = 0) -> None:
         """
-        Cut at the next message that holds this word.
+        Cut at the next message that holds this word, once so many of them have passed.
         """
-        self.word, self.cut = word, cut
+        self.word, self.cut, self.spared = word, cut, spare
 
     def close(self) -> None:
         """
@@ -68,7 +70,9 @@ class Proxy:
     def _forth(self, client: socket.socket, server: socket.socket, is_cut: threading.Event) -> None:
         with suppress(OSError):
             while data := client.recv(65536):
-                if self.cut is not None and self.word in data:
+                if self.cut is not None and self.word in data and self.spared > 0:
+                    self.spared -= 1
+                elif self.cut is not None and self.word in data:
                     cut, self.cut = self.cut, None
                     self.cuts += 1
                     is_cut.set()

@@ -94,12 +94,29 @@ def is_local(where: dict[str, Any], default_host: str | None = None) -> bool:
     return all(not host or host == "localhost" or host.startswith(("/", "@")) or _is_loopback(host) for host in hosts)
 
 
+def is_direct(connection: psycopg.Connection[Any]) -> bool:
+    """
+    Whether PostgreSQL itself answers, and no pooler that lends a server process to many.
+    """
+    return connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone() == (connection.info.backend_pid,)
+
+
+def pin(connection: psycopg.Connection[Any]) -> None:
+    """
+    Let names mean what they mean in pg_catalog, before anything else is asked.
+
+    The owner of a database chooses the path of its sessions, and with it whose functions would run with our rights.
+    """
+    connection.execute("SET search_path = ''")
+
+
 def has_password(dsn: str) -> bool:
     """
-    Whether a connection string holds a password.
+    Whether a connection string holds a password: of the server, or of a key.
     """
     try:
-        return bool(conninfo.conninfo_to_dict(dsn).get("password"))
+        found = conninfo.conninfo_to_dict(dsn)
+        return any(found.get(secret) for secret in ("password", "sslpassword", "oauth_client_secret"))
     except psycopg.Error:
         return "password" in dsn or "@" in dsn
 

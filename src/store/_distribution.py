@@ -4,16 +4,24 @@ What is installed: the distribution's own name and version, and which extra a mi
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import metadata
 
 from store.errors import MissingExtra
 
+_NAME = "plainstore"
 
+
+@cache
 def name() -> str:
     """
-    Return the name to install by.
+    Return the name to install by: that of the distribution which brings our command.
     """
-    return (metadata.packages_distributions().get("store") or ["plainstore"])[0]
+    try:
+        return metadata.metadata(_NAME)["Name"]
+    except metadata.PackageNotFoundError:  # installed under another name
+        found = metadata.entry_points(group="console_scripts", value="_store_command:main")
+        return next((each.dist.name for each in found if each.dist is not None), _NAME)
 
 
 def version() -> str:

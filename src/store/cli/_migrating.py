@@ -16,7 +16,7 @@ import typer
 from rich.markup import escape
 
 from store import _files
-from store.cli._output import AsJson, err, exit_code, is_json, out, print_json, printable
+from store.cli._output import AsJson, err, exit_code, is_json, out, print_json
 from store.errors import (
     MigrationDrift,
     MigrationHistoryError,
@@ -37,6 +37,7 @@ __all__ = [
     "LockWait",
     "LongTimeout",
     "Role",
+    "Schemas",
     "SearchPath",
     "StateSchema",
     "StatementTimeout",
@@ -47,6 +48,7 @@ __all__ = [
     "is_json",
     "out",
     "reporting",
+    "say",
 ]
 
 _CODES: tuple[tuple[type[StoreError], int], ...] = (
@@ -71,6 +73,7 @@ _OUTCOMES = {
     9: "refused",
     10: "unreachable",
 }
+_WRITING = ("up", "down", "redo", "baseline")
 _D = Options()
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*(ms|s|min|h|)")
 _SECONDS = {"ms": 0.001, "": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0}
@@ -126,6 +129,14 @@ Role = Annotated[str | None, typer.Option("--role", help="Act as this role (SET 
 StateSchema = Annotated[
     str, typer.Option("--state-schema", parser=_identifier, help="Where the state of this folder is kept; one a folder.")
 ]
+Schemas = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--schema",
+        metavar="NAME",
+        help="A schema the fingerprint is of; repeat it for each. Default: those that the files make, and those of the record.",
+    ),
+]
 SearchPath = Annotated[
     str, typer.Option("--search-path", help="For folders with unqualified names. Without it, such a name is an error.")
 ]
@@ -169,11 +180,14 @@ def heard(words: str, *, as_json: bool) -> Callable[[str], None] | None:
     """
     Return what tells a person of each migration, or nothing where nobody reads along.
     """
+    return None if as_json else lambda name: say(f"{words} {name}")
 
-    def say(name: str) -> None:
-        out.print(f"{words} {name}")
 
-    return None if as_json else say
+def say(text: str) -> None:
+    """
+    Print a line as it is: it may hold names of files and of objects.
+    """
+    out.print(text, markup=False, soft_wrap=True)
 
 
 def finish(report: Report, *, as_json: bool, code: int = 0, **more: Any) -> None:
@@ -187,15 +201,23 @@ def finish(report: Report, *, as_json: bool, code: int = 0, **more: Any) -> None
 
 
 def _fail(report: Report, code: int, error: StoreError | None, *, as_json: bool) -> NoReturn:
-    words = "interrupted: what is recorded is done, the rest was rolled back; run it again" if error is None else str(error)
+    words = _interrupted(report) if error is None else str(error)
     if as_json:
         told = {"type": "Interrupted" if error is None else type(error).__name__, "message": words}
         sqlstate = None if error is None else error.sqlstate
         outcome = "interrupted" if error is None else _OUTCOMES[code]
         print_json({"outcome": outcome, "exit_code": code, "error": told | {"sqlstate": sqlstate}} | report.as_json())
     else:
-        err.print(f"[bold red]store:[/] {escape(printable(words))}", soft_wrap=True)
+        err.print(f"[bold red]store:[/] {escape(words)}", soft_wrap=True)
     raise typer.Exit(code)
+
+
+def _interrupted(report: Report) -> str:
+    if report.resumable:
+        return "interrupted outside a transaction: run it again, it goes on from there"
+    if report.command in _WRITING:
+        return "interrupted: what is recorded is done, the rest was rolled back; run it again"
+    return "interrupted"
 
 
 def _code(error: StoreError) -> int:

@@ -13,8 +13,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
 from store._connection import has_password
+from store._failures import RIGHTS, is_denied
 from store.errors import (
     CannotAnalyse,
     MigrationError,
@@ -22,16 +24,32 @@ from store.errors import (
     MigrationLocked,
     MissingExtra,
     PermissionDenied,
+    QueryFileError,
     SchemaMissing,
     ServerTooOld,
     SettingsError,
     StoreError,
     Unavailable,
 )
-from store.verify import RIGHTS, is_denied
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+class _Terminal(Console):
+    """
+    A console that shows what names and files hold, and obeys none of it: no escape sequences, no :emoji:.
+    """
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, emoji=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """
+        Return what is shown of any text that is printed, cells of tables included.
+        """
+        return super().render_str(printable(text), **options)
+
+
+out = _Terminal()
+err = _Terminal(stderr=True)
 
 AsJson = Annotated[
     bool | None, typer.Option("--json/--no-json", help="JSON on stdout, or text. Without it: JSON when stdout is no terminal.")
@@ -60,6 +78,7 @@ _CODES: tuple[tuple[type[StoreError], int], ...] = (
     (SettingsError, 2),
     (MissingExtra, 2),
     (MigrationFolderError, 2),
+    (QueryFileError, 2),
     (MigrationLocked, 4),
     (MigrationError, 5),
     (CannotAnalyse, 10),
@@ -101,7 +120,7 @@ def reported(*, as_json: bool = False, interrupted: int = INTERRUPTED) -> Genera
     if as_json:
         print_json({"error": {"type": type(failure).__name__, "message": message, "sqlstate": failure.sqlstate}})
     else:
-        err.print(f"[bold red]store:[/] {escape(printable(message))}", soft_wrap=True)
+        err.print(f"[bold red]store:[/] {escape(message)}", soft_wrap=True)
     raise typer.Exit(exit_code(failure))
 
 
@@ -124,8 +143,15 @@ def exit_code(error: StoreError) -> int:
     return FAILED
 
 
+def counted(number: int, word: str) -> str:
+    """
+    Return `1 fault` or `2 faults`.
+    """
+    return f"{number} {word}" + ("" if number == 1 else "s")
+
+
 def printable(text: str) -> str:
     """
     Return text without what a terminal would obey: it may come from a file.
     """
-    return "".join(character if character.isprintable() or character == "\n" else repr(character)[1:-1] for character in text)
+    return "".join(character if character.isprintable() or character in "\n\t" else repr(character)[1:-1] for character in text)

@@ -4,18 +4,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from store.cli._output import AsJson, OtherThanScratch, err, is_json, out, print_json, printable, reported
+from store.cli._output import AsJson, OtherThanScratch, counted, err, is_json, out, print_json, reported
 from store.contract import check as _check
+from store.contract import derive as _derive
+from store.contract import grants as _grants
 from store.contract import lock as _lock
 from store.contract import stubs as _stubs
 from store.contract.database import opened
 from store.contract.findings import Finding, exit_code
+from store.contract.graded import UNCHECKED
 from store.contract.project import Project, foreign, own
 
 Sql = Annotated[
@@ -80,20 +84,21 @@ def lock(
         with opened(dsn, project.migrations) as connection:
             done = _lock.lock(connection, project)
         written = [*done.written, *(_write_stubs(project, done) if stubs else ())]
+        findings = [*done.findings, *(_stubs.untyped(project) if stubs and done.derived is not None else ())]
     if json:
         print_json(
             {
                 "command": "lock",
                 "written": [str(path) for path in written],
                 "deleted": [str(path) for path in done.deleted],
-                "findings": [each.as_json() for each in done.findings],
+                "findings": [each.as_json() for each in findings],
             }
         )
     else:
         for word, paths in (("wrote", written), ("deleted", done.deleted)):
             for path in paths:
                 out.print(f"{word} {path}", markup=False, soft_wrap=True)
-        _print(done.findings, "text")
+        _print(findings, "text")
         if not (written or done.deleted or done.findings):
             out.print("nothing to do: every contract is as the database has it")
     if code := exit_code(done.findings):
@@ -117,6 +122,9 @@ def check(
     """
     Hold SQL, DTOs and callers to the contracts. Needs no database; with --db every fact is asked for again.
 
+    With --db, --migrations without --sql asks whether your migrations break the store's own queries. Plans are graded where the
+    tables are empty; of a server of --dsn that has rows the rest is checked, and one warning says so.
+
     A finding is file:line:column, the rule, and the way out. `store verify` checks the data, `store migrate status` the schema.
 
     Exit codes: 0 all holds, 8 a contract differs, 9 a rule is broken (the lowest counts), 10 no database that can do it.
@@ -125,21 +133,58 @@ def check(
     """
     chosen: Form = form or ("json" if is_json(as_json) else "text")
     with reported(as_json=chosen == "json"):
-        project = project_of(sql, models, migrations, callers)
-        if db or dsn is not None or version is not None:
-            with opened(dsn, project.migrations, version=version) as connection:
+        is_online = db or dsn is not None or version is not None
+        # Without a folder of their own the question is whether these migrations break the store's queries.
+        extending = migrations if is_online and sql is None else None
+        project = project_of(sql, models, None if extending else migrations, callers)
+        if extending:
+            project = dataclasses.replace(project, migrations=[*project.migrations, *extending], grants=None)
+        if is_online:
+            with opened(dsn, project.migrations, version=version, rights=project.rights) as connection:
                 found = _check.online(connection, project, is_scratch=dsn is None)
+            found = [each for each in found if not (extending and each.rule == "contract-migrations")]
         else:
             found = _check.offline(project)
+        found = sorted([*found, *_check.unchecked(project)])
     code = exit_code(found)
+    not_run = ["plans"] if any(each.rule == UNCHECKED for each in found) else []
     if chosen == "json":
-        print_json({"command": "check", "exit_code": code, "findings": [each.as_json() for each in found]})
+        findings = [each.as_json() for each in found]
+        print_json({"command": "check", "exit_code": code, "not_run": not_run, "findings": findings})
     else:
         _print(found, chosen)
         errors = sum(each.severity == "error" for each in found)
-        err.print(f"store check: {errors} errors, {len(found) - errors} warnings")
+        words = [counted(errors, "error"), counted(len(found) - errors, "warning"), *(f"{each} not run" for each in not_run)]
+        err.print(f"store check: {', '.join(words)}")
     if code:
         raise typer.Exit(code)
+
+
+def grants(
+    *,
+    sql: Sql = None,
+    migrations: Migrations = None,
+    dsn: OtherThanScratch = None,
+    version: Version = None,
+) -> None:
+    """
+    Print the least that store_app must be granted to run the queries: columns, functions and what those read, sequences.
+
+    Functions in PL/pgSQL cannot be read: they are named as not followed. `store check --db` holds sql/grants.sql to the same.
+
+    Exit codes: 0 printed, 9 a query cannot be described, 10 no database that can do it.
+
+    Example: [bold]store grants --sql app/queries --migrations app/migrations[/]
+    """
+    with reported():
+        project = project_of(sql, migrations=migrations)
+        with opened(dsn, project.migrations, version=version) as connection:
+            derived = _derive.derive(connection, project)
+            needs = _grants.needed(connection, project, derived)
+    if derived.undescribed:
+        _print(derived.undescribed, "text")
+        raise typer.Exit(exit_code(derived.undescribed))
+    typer.echo(_grants.render(needs))
 
 
 def _write_stubs(project: Project, done: _lock.Locked) -> list[Path]:
@@ -155,4 +200,4 @@ def _write_stubs(project: Project, done: _lock.Locked) -> list[Path]:
 
 def _print(found: Sequence[Finding], form: Form) -> None:
     for each in found:
-        out.print(each.as_github() if form == "github" else printable(str(each)), markup=False, soft_wrap=True)
+        out.print(each.as_github() if form == "github" else str(each), markup=False, soft_wrap=True)

@@ -8,6 +8,7 @@ from datetime import UTC
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -55,7 +56,9 @@ def demo(
 
 def _show(settings: Settings) -> None:
     out.print("[bold]1. The schema[/]: plain SQL files in migrations/")
-    done = migrate.up(migrate.connector(settings), _files.folder("migrations"), lambda name: out.print(f"   applied {name}"))
+    done = migrate.up(
+        migrate.connector(settings), _files.folder("migrations"), lambda name: out.print(f"   applied {name}", markup=False)
+    )
     out.print("   up to date" if not done else f"   {len(done)} applied")
     with Store.open(settings) as store:
         _demo.prepare(store)
@@ -70,7 +73,8 @@ def _show(settings: Settings) -> None:
         out.print("[bold]4. A search[/]: vintage teapot -bath, in stock, best first")
         for product in found:
             out.print(
-                f"   {product.sku}  {product.name:35} {product.price:>8} {product.currency}  {product.inventory_count} left"
+                f"   {product.sku}  {product.name:35} {product.price:>8} {product.currency}  {product.inventory_count} left",
+                markup=False,
             )
         out.print("[bold]5. A cart[/], filled in one transaction and read in one statement")
         cart = _demo.fill_cart(store, user, found)
@@ -96,7 +100,9 @@ def _print_cart(cart: Cart) -> None:
         table.add_column(name, justify="right")
     table.add_column(f"total {cart.currency}", justify="right", footer=str(cart.subtotal))
     for line in cart.lines:
-        table.add_row(f"  {line.sku}", line.name, str(line.quantity), str(line.unit_price), str(line.line_total))
+        table.add_row(
+            f"  {escape(line.sku)}", escape(line.name), str(line.quantity), str(line.unit_price), str(line.line_total)
+        )
     out.print(table)
 
 
@@ -108,11 +114,12 @@ def _print_receipt(order: Order) -> None:
         table.add_column(name, justify="right")
     table.add_column(f"total {order.currency}", justify="right", footer=str(order.total))
     for line in order.lines:
-        table.add_row(f"  {line.sku}", line.name, str(line.quantity), str(line.unit_price), str(line.total))
+        table.add_row(f"  {escape(line.sku)}", escape(line.name), str(line.quantity), str(line.unit_price), str(line.total))
     out.print(table)
     for payment in order.payments:
         out.print(
-            f"   payment {payment.payment_no} by {payment.provider}: {payment.status}, {payment.captured} {payment.currency}"
+            f"   payment {payment.payment_no} by {payment.provider}: {payment.status}, {payment.captured} {payment.currency}",
+            markup=False,
         )
 
 
@@ -139,11 +146,15 @@ def _say_where(settings: Settings) -> None:
     out.print("\n[bold]Now look for yourself[/]")
     where = _connection.embedded_address(settings)
     if where is None:
-        out.print(f"   The data are at {_connection.describe(_connection.address(settings))}", soft_wrap=True)
+        out.print(f"   The data are at {_connection.describe(_connection.address(settings))}", markup=False, soft_wrap=True)
         out.print("   Remove them:  store demo --remove")
         return
     server = embedded.start(where.directory)
-    out.print(f"   psql          {server.bin_path}/psql '{server.url()}'", soft_wrap=True)
-    out.print(f"   The data      {server.directory}: a server of its own, as superuser, for trying things out", soft_wrap=True)
+    out.print(f"   psql          {server.bin_path}/psql '{server.url()}'", markup=False, soft_wrap=True)
+    out.print(
+        f"   The data      {server.directory}: a server of its own, as superuser, for trying things out",
+        markup=False,
+        soft_wrap=True,
+    )
     out.print("   It runs on    until you stop it:  .venv/bin/store embedded stop")
     out.print("   Remove it     with all its data:  .venv/bin/store embedded remove")

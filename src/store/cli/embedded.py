@@ -54,7 +54,7 @@ def use(
         except OSError as error:
             message = f".env cannot be written here: {error.strerror}"
             raise SettingsError(message) from error
-        out.print(f"wrote DATABASE_URL=embedded:{where} to .env", soft_wrap=True)
+        out.print(f"wrote DATABASE_URL=embedded:{where} to .env", markup=False, soft_wrap=True)
         if os.geteuid() == 0:
             out.print(
                 "you are root: the server runs as the user pgserver, and the folders above its data let that user pass through"
@@ -73,8 +73,12 @@ def start(directory: Directory = None, *, as_json: AsJson = None) -> None:
         if json:
             print_json({"directory": server.directory, "version": server.version, "pid": server.pid, "url": server.url()})
         else:
-            out.print(f"PostgreSQL {server.version} runs in {server.directory}; it goes on until you stop it", soft_wrap=True)
-            out.print(f"{server.bin_path}/psql '{server.url()}'", soft_wrap=True)
+            out.print(
+                f"PostgreSQL {server.version} runs in {server.directory}; it goes on until you stop it",
+                markup=False,
+                soft_wrap=True,
+            )
+            out.print(f"{server.bin_path}/psql '{server.url()}'", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -88,10 +92,10 @@ def status(directory: Directory = None, *, as_json: AsJson = None) -> None:
     if json:
         print_json({"directory": found.directory, "version": found.version, "running": found.running})
     elif found.version is None:
-        out.print(f"{found.directory}: no server was created here yet", soft_wrap=True)
+        out.print(f"{found.directory}: no server was created here yet", markup=False, soft_wrap=True)
     else:
         state = "running" if found.running else "stopped"
-        out.print(f"{found.directory}: PostgreSQL {found.version}, {state}", soft_wrap=True)
+        out.print(f"{found.directory}: PostgreSQL {found.version}, {state}", markup=False, soft_wrap=True)
     if not found.running:
         raise typer.Exit(1)
 
@@ -103,7 +107,7 @@ def stop(directory: Directory = None) -> None:
     """
     with reported():
         where = _where(directory).directory
-        out.print(f"{where}: stopped" if embedded.stop(where) else f"{where}: was not running", soft_wrap=True)
+        out.print(f"{where}: stopped" if embedded.stop(where) else f"{where}: was not running", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -121,7 +125,7 @@ def remove(
             err.print("nothing was deleted")
             raise typer.Exit(1)
         embedded.remove(where)
-        out.print(f"{where}: removed", soft_wrap=True)
+        out.print(f"{where}: removed", markup=False, soft_wrap=True)
 
 
 def _where(directory: Path | None) -> embedded.EmbeddedAddress:

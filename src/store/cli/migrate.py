@@ -18,6 +18,7 @@ from store.cli._migrating import (
     LockWait,
     LongTimeout,
     Role,
+    Schemas,
     SearchPath,
     StatementTimeout,
     StateSchema,
@@ -26,8 +27,8 @@ from store.cli._migrating import (
     folder_of,
     heard,
     is_json,
-    out,
     reporting,
+    say,
 )
 from store.errors import MigrationRefused
 from store.migrate import Options, Report
@@ -66,6 +67,7 @@ def up(
     long_timeout: LongTimeout = _D.long_timeout,
     role: Role = None,
     state_schema: StateSchema = _D.state_schema,
+    schema: Schemas = None,
     search_path: SearchPath = "",
     folder: Folder = None,
     as_json: AsJson = None,
@@ -80,16 +82,17 @@ def up(
         statement_timeout=statement_timeout,
         long_timeout=long_timeout,
         state_schema=state_schema,
+        schemas=tuple(schema or ()),
         search_path=search_path,
         allow_out_of_order=frozenset(allow_out_of_order or ()),
         strict=strict,
     )
     with reporting(report, as_json=json):
         connect = migrate.connector(Settings.load(), wait=wait, role=role)
-        say = heard("applied", as_json=json)
-        done = migrate.up(connect, folder_of(folder), say, to=to, plan=plan, options=options, report=report)
+        told = heard("applied", as_json=json)
+        done = migrate.up(connect, folder_of(folder), told, to=to, plan=plan, options=options, report=report)
     if not (json or done):
-        out.print("nothing to do: the schema is up to date")
+        say("nothing to do: the schema is up to date")
     finish(report, as_json=json)
 
 
@@ -102,8 +105,11 @@ def down(
     wait: Wait = 0.0,
     lock_wait: LockWait = _D.lock_wait,
     lock_timeout: LockTimeout = _D.lock_timeout,
+    statement_timeout: StatementTimeout = _D.statement_timeout,
+    long_timeout: LongTimeout = _D.long_timeout,
     role: Role = None,
     state_schema: StateSchema = _D.state_schema,
+    schema: Schemas = None,
     search_path: SearchPath = "",
     folder: Folder = None,
     as_json: AsJson = None,
@@ -112,15 +118,23 @@ def down(
     Take the latest migration back by its .rollback.sql file. What its tables held is lost.
     """
     json, report = is_json(as_json), Report("down")
-    options = Options(lock_wait=lock_wait, lock_timeout=lock_timeout, state_schema=state_schema, search_path=search_path)
+    options = Options(
+        lock_wait=lock_wait,
+        lock_timeout=lock_timeout,
+        statement_timeout=statement_timeout,
+        long_timeout=long_timeout,
+        state_schema=state_schema,
+        schemas=tuple(schema or ()),
+        search_path=search_path,
+    )
     with reporting(report, as_json=json):
         settings = Settings.load()
         _refuse_down(settings, allowed=allow_down)
         connect = migrate.connector(settings, wait=wait, role=role)
-        say = heard("took back", as_json=json)
-        done = migrate.down(connect, folder_of(folder), say, count=count, to=to, options=options, report=report)
+        told = heard("took back", as_json=json)
+        done = migrate.down(connect, folder_of(folder), told, count=count, to=to, options=options, report=report)
     if not (json or done):
-        out.print("nothing to do: no migration is applied")
+        say("nothing to do: no migration is applied")
     finish(report, as_json=json)
 
 
@@ -130,8 +144,11 @@ def redo(
     allow_down: AllowDown = False,
     wait: Wait = 0.0,
     lock_wait: LockWait = _D.lock_wait,
+    statement_timeout: StatementTimeout = _D.statement_timeout,
+    long_timeout: LongTimeout = _D.long_timeout,
     role: Role = None,
     state_schema: StateSchema = _D.state_schema,
+    schema: Schemas = None,
     search_path: SearchPath = "",
     folder: Folder = None,
     as_json: AsJson = None,
@@ -140,7 +157,14 @@ def redo(
     Take the latest migration back and apply it again, under one lock; 8 when the schema is not what it was.
     """
     json, report = is_json(as_json), Report("redo")
-    options = Options(lock_wait=lock_wait, state_schema=state_schema, search_path=search_path)
+    options = Options(
+        lock_wait=lock_wait,
+        statement_timeout=statement_timeout,
+        long_timeout=long_timeout,
+        state_schema=state_schema,
+        schemas=tuple(schema or ()),
+        search_path=search_path,
+    )
     with reporting(report, as_json=json):
         settings = Settings.load()
         _refuse_down(settings, allowed=allow_down)
@@ -148,14 +172,16 @@ def redo(
             migrate.connector(settings, wait=wait, role=role), folder_of(folder), options=options, report=report
         )
     if not json:
-        out.print(f"applied {done[0]} again" if done else "nothing to do: no migration is applied")
+        say(f"applied {done[0]} again" if done else "nothing to do: no migration is applied")
     finish(report, as_json=json)
 
 
 @app.command()
 def status(
     *,
-    check: Annotated[bool, typer.Option("--check", help="Exit with 3 (pending), 7 (files and record disagree).")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 3 (pending), or with what would keep `up` from it: 2, 7, 9.")
+    ] = False,
     wait: Wait = 0.0,
     state_schema: StateSchema = _D.state_schema,
     folder: Folder = None,
@@ -171,15 +197,16 @@ def status(
         found = migrate.status(connect, folder_of(folder), options=Options(state_schema=state_schema), report=report)
     if not json:
         for each in found:
-            out.print(f"{each.state:8} {each.id}" + (f"  {each.applied_at:%Y-%m-%d %H:%M:%S} UTC" if each.applied_at else ""))
+            say(f"{each.state:8} {each.id}" + (f"  {each.applied_at:%Y-%m-%d %H:%M:%S} UTC" if each.applied_at else ""))
         for refusal in report.refusals:
-            out.print(f"{refusal.rule}: {refusal.message}", markup=False)
+            say(f"{refusal.rule}: {refusal.message}")
         for holder in report.holders:
-            out.print(f"at work: {holder}", markup=False)
-    codes = [refusal.exit_code for refusal in report.refusals] + [3] * bool(report.pending)
+            say(f"at work: {holder}")
     rows = [{"id": each.id, "state": each.state, "applied_at": each.applied_at} for each in found]
     applied = [{"id": row["id"], "applied_at": row["applied_at"]} for row in rows if row["state"] != "pending"]
-    finish(report, as_json=json, code=min(codes, default=0) if check else 0, applied=applied, migrations=rows)
+    refused = min((refusal.exit_code for refusal in report.refusals), default=None)  # what `up` would exit with
+    code = refused or (3 if report.pending else 0)
+    finish(report, as_json=json, code=code if check else 0, applied=applied, migrations=rows)
 
 
 def _refuse_down(settings: Settings, *, allowed: bool) -> None:

@@ -1,5 +1,5 @@
 """
-`store migrate lint`, `fingerprint` and `verify`: what a person looks at before and after the schema moves.
+`store migrate lint`, `gate`, `fingerprint` and `verify`: what a person looks at before and after the schema moves.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
-from store.cli._migrating import Folder, StateSchema, Wait, folder_of, reporting
-from store.cli._output import AsJson, is_json, out, print_json
+from store.cli._migrate_gate import gate
+from store.cli._migrating import Folder, Schemas, StateSchema, Wait, folder_of, reporting, say
+from store.cli._output import AsJson, counted, err, is_json, out, print_json
 from store.cli.migrate import app
-from store.errors import MigrationFolderError, Refusal
+from store.contract import stats as _stats
+from store.errors import InvalidInput, MigrationFolderError, Refusal
 from store.migrate import Options, Report, connector
 from store.migrate import review as _review
 from store.settings import Settings
@@ -31,6 +34,9 @@ ServerVersion = Annotated[
 ]
 
 
+app.command()(gate)
+
+
 @app.command()
 def lint(
     place: Annotated[Path | None, typer.Argument(metavar="FOLDER", help="Default: the migrations of the package.")] = None,
@@ -38,6 +44,15 @@ def lint(
     write: Annotated[
         bool, typer.Option("--write", help="Write the .locks.txt beside each migration, and MANIFEST, from what was seen.")
     ] = False,
+    stats: Annotated[
+        Path | None,
+        typer.Option(
+            "--stats", metavar="FILE", help="Judge by the sizes that `store stats dump FILE` wrote where the tables are."
+        ),
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option("--after", metavar="ID", help="With --stats: judge only what comes after this one.")
+    ] = None,
     pg: ServerVersion = None,
     as_json: AsJson = None,
 ) -> None:
@@ -45,12 +60,19 @@ def lint(
     Review migrations before anybody runs them: by their text (squawk), and by what they lock, rewrite, read and change on a
     throw-away server that is made for it. The database in use has no part in it.
 
+    With --stats, a finding about what takes long names rows and size of its tables, and goes by them: an error is a warning
+    where each table is known to have fewer than 10,000 rows, a warning is an error where the statement reads or rewrites one of
+    1,000,000 or more. A table that FILE does not have (empty, new, or never analysed) is judged as without --stats, and what
+    breaks queries, loses rows or deadlocks is as grave at any size.
+
     Exit codes: 0 nothing forbidden (warnings included), 2 the folder cannot be read, 9 an error was found, or a .locks.txt or
     MANIFEST beside the files is not what they do.
     """
     json, folder = is_json(as_json), folder_of(place)
+    with reporting(Report("lint"), as_json=json):
+        sizes = None if stats is None else _sizes(stats)
     with reporting(Report("lint"), as_json=json), _review.scratch(pg) as server:
-        made = _review.review(server, folder)
+        made = _review.review(server, folder, sizes, after=after)
         written = _review.write(folder, made) if write and not made.errors else []
         stale = _review.stale(folder, made)
     code = _REFUSED if made.errors or stale else 0
@@ -69,6 +91,9 @@ def fingerprint(
     diff: Annotated[
         Path | None, typer.Option("--diff", metavar="FILE", help="Compare with the output of --lines, and name what differs.")
     ] = None,
+    schema: Annotated[
+        list[str] | None, typer.Option("--schema", metavar="NAME", help="A schema. Repeat it for each. Default: store.")
+    ] = None,
     wait: Wait = 0.0,
     as_json: AsJson = None,
 ) -> None:
@@ -81,8 +106,15 @@ def fingerprint(
     told: list[str] = []
     with reporting(Report("fingerprint"), as_json=json):
         expected = None if diff is None else _lines_of(diff)
-        found = _review.live_lines(connector(Settings.load(), read_only=True, wait=wait))
+        found = _review.live_lines(connector(Settings.load(), read_only=True, wait=wait), schema or ("store",))
         told = [] if expected is None else _review.difference(expected, found)
+        if not found:
+            names = ", ".join(schema or ("store",))
+            err.print(
+                f"nothing of schema {names} is in this database: this is the fingerprint of nothing",
+                soft_wrap=True,
+                markup=False,
+            )
     code = _DRIFT if told else 0
     if json:
         more = {"lines": found} if lines else {}
@@ -105,6 +137,7 @@ def verify(
     ] = True,
     pg: ServerVersion = None,
     state_schema: StateSchema = STATE_SCHEMA,
+    schema: Schemas = None,
     wait: Wait = 0.0,
     folder: Folder = None,
     as_json: AsJson = None,
@@ -123,7 +156,7 @@ def verify(
     with reporting(Report("verify"), as_json=json):
         if live:
             connect = connector(Settings.load(), read_only=True, wait=wait)
-            found = _review.verify_live(connect, place, Options(state_schema=state_schema))
+            found = _review.verify_live(connect, place, Options(state_schema=state_schema, schemas=tuple(schema or ())))
             faults += found.faults
         if scratch:
             with _review.scratch(pg) as server:
@@ -135,8 +168,8 @@ def verify(
     else:
         for fault in faults:
             out.print(f"[red]{fault.rule}[/]  ", end="")
-            out.print(fault.message, markup=False, soft_wrap=True)
-        out.print("[green]ok[/]" if not faults else f"{len(faults)} faults")
+            say(fault.message)
+        out.print("[green]ok[/]" if not faults else counted(len(faults), "fault"))
     _end(code)
 
 
@@ -149,6 +182,14 @@ def _end(code: int) -> None:
         raise typer.Exit(code)
 
 
+def _sizes(path: Path) -> dict[str, _review.Size]:
+    try:
+        found = _stats.load(path)
+    except InvalidInput as error:
+        raise MigrationFolderError(str(error)) from None
+    return {name: _review.Size(each.rows, each.pages) for name, each in found.relations.items()}
+
+
 def _lines_of(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").splitlines()
@@ -159,14 +200,16 @@ def _lines_of(path: Path) -> list[str]:
 def _print_review(made: _review.Review, stale: list[str], written: list[str]) -> None:
     for finding in made.findings:
         colour = _COLOURS[finding.severity]
-        out.print(f"{finding.file}:{finding.line}  [{colour}]{finding.severity}[/] [bold]{finding.rule}[/]  ", end="")
-        out.print(finding.why, markup=False, soft_wrap=True)
-        out.print(f"    instead: {finding.safe}", markup=False, soft_wrap=True)
+        place = escape(f"{finding.file}:{finding.line}")
+        out.print(f"{place}  [{colour}]{finding.severity}[/] [bold]{escape(finding.rule)}[/]  ", end="")
+        say(finding.why)
+        say(f"    instead: {finding.safe}")
     for name in written:
-        out.print(f"wrote {name}")
+        say(f"wrote {name}")
     for name in stale:
-        out.print(f"[red]stale[/]  {name} is missing, or not what the files do: `store migrate lint --write`", soft_wrap=True)
+        out.print("[red]stale[/]  ", end="")
+        say(f"{name} is missing, or not what the files do: `store migrate lint --write`")
     for name in made.unfilled:
-        out.print(f"[dim]no row fits {name}: what happens to its rows was not seen[/]", soft_wrap=True)
-    warnings = len(made.findings) - len(made.errors)
-    out.print(f"{len(made.ledgers)} migrations: {len(made.errors)} errors, {warnings} warnings")
+        say(f"no row fits {name}: what happens to its rows was not seen")
+    warnings = counted(len(made.findings) - len(made.errors), "warning")
+    say(f"{counted(len(made.ledgers), 'migration')}: {counted(len(made.errors), 'error')}, {warnings}")

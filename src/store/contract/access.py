@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 from store.contract import allowed
 from store.contract import scope as names
-from store.contract.catalog import Catalog, Function
+from store.contract.catalog import ON_INSERT, Cascade, Catalog
 from store.contract.facts import Finding
-from store.contract.nodes import Node, walk
+from store.contract.functions import Function
+from store.contract.nodes import Node
 
 _SELECT, _DELETE = 2, 8
 _FIRST_BIT = 7  # what PostgreSQL adds to an attribute's number, so that system columns fit
@@ -60,12 +61,11 @@ def functions(query: Node, catalog: Catalog) -> tuple[str, ...]:
     Return the functions called, operators' and aggregates' included, but for those that are immutable and built in.
     """
     found = {
-        f"{one.name if one.is_built_in else one.signature.partition('(')[0].removeprefix('store.')}"
-        f"({'...' if one.arguments else ''}) {_VOLATILITIES[one.volatility]}"
+        f"{named(one)} {_VOLATILITIES[one.volatility]}"
         for one in called(query, catalog)
         if not (one.is_built_in and one.volatility == "i")
     }
-    found |= {f"{_value(one['op'])} stable" for one in walk(query) if one.tag == "SQLVALUEFUNCTION"}
+    found |= {f"{_value(one['op'])} stable" for one in query.below if one.tag == "SQLVALUEFUNCTION"}
     return tuple(sorted(found))
 
 
@@ -86,14 +86,20 @@ def locks(query: Node, catalog: Catalog) -> tuple[str, ...]:
 
 def mode(query: Node, catalog: Catalog) -> str:
     """
-    Return 'write', 'write (row lock)' or 'read'. A volatile function is taken to write, but for a few of PostgreSQL's own.
+    Return 'write', 'write (row lock)' or 'read', what its views do included.
+
+    A volatile function is taken to write, but for a few of PostgreSQL's own.
     """
+    queries = _with_views(query, catalog)
     is_harmless = all(
-        one.volatility != "v" or (one.is_built_in and one.name in allowed.HARMLESS) for one in called(query, catalog)
+        one.volatility != "v" or (one.is_built_in and one.name in allowed.HARMLESS)
+        for each in queries
+        for one in called(each, catalog)
     )
-    if not is_harmless or any(one["commandType"] != names.SELECT for one in _queries(query)):
+    inner = [one for each in queries for one in _queries(each)]
+    if not is_harmless or any(one["commandType"] != names.SELECT for one in inner):
         return "write"
-    return "write (row lock)" if any(one["rowMarks"] for one in _queries(query)) else "read"
+    return "write (row lock)" if any(one["rowMarks"] for one in inner) else "read"
 
 
 def missing(query: Node, catalog: Catalog) -> Finding | None:
@@ -104,7 +110,9 @@ def missing(query: Node, catalog: Catalog) -> Finding | None:
         inserts = [inner] if inner["commandType"] == names.INSERT else inner.many("mergeActionList")
         for one in inserts:
             relation = catalog.relations.get(inner["rtable"][inner["resultRelation"] - 1]["relid"])
-            if one["commandType"] != names.INSERT or relation is None or relation.kind == "v" or relation.fills_rows:
+            if one["commandType"] != names.INSERT or relation is None or relation.kind == "v" or relation.has_rules:
+                continue
+            if relation.fills(ON_INSERT):
                 continue
             given = {target["resno"] for target in one.many("targetList") if target["expr"].tag != "SETTODEFAULT"}
             for number, column in relation.attributes.items():
@@ -117,22 +125,55 @@ def called(query: Node, catalog: Catalog) -> Iterator[Function]:
     """
     Iterate over the functions, aggregates, window functions and operators' functions that are called.
     """
-    for node in walk(query):
-        oid = node["funcid"] or node["opfuncid"] or node["aggfnoid"] or node["winfnoid"]
-        if oid in catalog.functions:
-            yield catalog.functions[oid]
+    return (catalog.functions[oid] for oid in called_oids(query, catalog))
+
+
+def called_oids(query: Node, catalog: Catalog) -> set[int]:
+    """
+    Return the same by OID.
+    """
+    return {node.function for node in query.below} & catalog.functions.keys()
+
+
+def named(function: Function) -> str:
+    """
+    Return a function as contracts spell it: 'now()', 'in_scope(...)'.
+    """
+    name = function.name if function.is_built_in else function.signature.partition("(")[0].removeprefix("store.")
+    return f"{name}({'...' if function.arguments else ''})"
+
+
+def cascades(query: Node, catalog: Catalog) -> Iterator[Cascade]:
+    """
+    Iterate over what foreign keys do with the rows that this query deletes.
+    """
+    for one in _permissions(query):
+        if one["requiredPerms"] & _DELETE and one["relid"] in catalog.relations:
+            yield from catalog.relations[one["relid"]].cascades
 
 
 def _value(number: int) -> str:
     return _VALUES[number] if number < len(_VALUES) else "current_something"
 
 
+def _with_views(query: Node, catalog: Catalog) -> list[Node]:
+    """
+    Return the query, and that of every view below it once.
+    """
+    found, seen = [query], set[int]()
+    for each in found:
+        relations = {node["relid"] for node in each.below if node["relid"] in catalog.relations} - seen
+        seen |= relations
+        found += [view for oid in relations if (view := catalog.relations[oid].view) is not None]
+    return found
+
+
 def _queries(query: Node) -> Iterator[Node]:
-    return (one for one in walk(query) if one.tag == "QUERY")
+    return (one for one in query.below if one.tag == "QUERY")
 
 
 def _permissions(query: Node) -> Iterator[Node]:
-    return (one for one in walk(query) if one.tag == "RTEPERMISSIONINFO")
+    return (one for one in query.below if one.tag == "RTEPERMISSIONINFO")
 
 
 def _columns(permission: Node, field: str, catalog: Catalog) -> Iterator[str]:

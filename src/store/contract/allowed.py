@@ -23,12 +23,22 @@ OPERATORS = _words(
 
 ALWAYS = _words(
     """
-    clock_timestamp concat daterange gen_random_uuid int4range int8range json_build_array json_build_object
-    jsonb_build_array jsonb_build_object now numrange pg_backend_pid pg_current_snapshot pg_current_xact_id random
-    statement_timestamp timeofday transaction_timestamp tsrange tstzrange txid_current uuidv4 uuidv7 version
+    clock_timestamp() concat(any) daterange(date,date) daterange(date,date,text) gen_random_uuid() int4range(integer,integer)
+    int4range(integer,integer,text) int8range(bigint,bigint) int8range(bigint,bigint,text) json_build_array()
+    json_build_array(any) json_build_object() json_build_object(any) jsonb_build_array() jsonb_build_array(any)
+    jsonb_build_object() jsonb_build_object(any) now() numrange(numeric,numeric) numrange(numeric,numeric,text)
+    pg_backend_pid() pg_current_snapshot() pg_current_xact_id() random() statement_timestamp() timeofday()
+    transaction_timestamp() txid_current() uuidv4() uuidv7() version()
     """
-)
-"""Not NULL whatever the arguments are; none of them called with VARIADIC."""
+) | {
+    f"{name}(timestamp {zone} time zone,timestamp {zone} time zone{flags})"
+    for name, zone in (("tsrange", "without"), ("tstzrange", "with"))
+    for flags in ("", ",text")
+}
+"""Not NULL whatever the arguments are, by signature; none of them called with VARIADIC."""
+
+EXCEPTIONS = frozenset(["path_add"])
+"""What stands behind an operator of the list and makes NULL of values: + of closed paths."""
 
 FIRST = frozenset(["concat_ws", "format"])
 """Not NULL where the first argument is not."""
@@ -44,11 +54,12 @@ FUNCTIONS = _words(
     justify_interval lcm left length ln log log10 lower_inc lower_inf lpad ltrim make_date make_interval make_time
     make_timestamp make_timestamptz md5 mod name network nextval ntile numeric octet_length pg_snapshot_xmax
     pg_snapshot_xmin pg_try_advisory_lock pg_try_advisory_xact_lock phraseto_tsquery pi plainto_tsquery pow power
+    random
     quote_ident quote_literal radians range_merge regexp_count regexp_like regexp_replace repeat replace reverse
     right round row_to_json rpad rtrim setval setweight sha224 sha256 sha384 sha512 sign sin split_part sqrt
     starts_with string_to_array strpos substr tan text timestamp timestamptz timezone to_date to_hex to_json
     to_jsonb to_timestamp to_tsquery to_tsvector translate trim_array trim_scale trunc ts_headline ts_rank
-    ts_rank_cd upper_inc upper_inf varchar websearch_to_tsquery width_bucket xid xid8
+    ts_rank_cd upper_inc upper_inf uuidv7 varchar websearch_to_tsquery width_bucket xid xid8
     """
 )
 """Not NULL where no argument is, whatever the types; a cast of jsonb is no cast here."""

@@ -14,13 +14,19 @@ from store.contract import access, exact
 from store.contract import catalog as catalogue
 from store.contract.catalog import Catalog
 from store.contract.describe import DescribedColumn, Description, describe
-from store.contract.door import analysed, attempt, rolled_back
-from store.contract.facts import Column, Facts, Finding, Parameter
+from store.contract.door import TOO_DEEP, keep, kept, rolled_back, undo
+from store.contract.elements import are_never_null
+from store.contract.facts import NO_NULL_ELEMENTS, Column, Facts, Finding, Parameter
+from store.contract.needs import needs
 from store.contract.nodes import Node
 from store.contract.nullability import Prover
 from store.contract.parameters import required
 from store.contract.rows import at_most_one
 from store.contract.scope import CASTS, GROUP, JOIN, Scope
+from store.contract.via import via
+
+NAMELESS = "?column?"
+"""What PostgreSQL calls a column without a name: no mark of ours."""
 
 _JOINS = {1: "left join", 2: "full join", 3: "right join"}
 _COPY_IN = re.compile(r"\bFROM\s+STDIN\b", re.IGNORECASE)
@@ -60,12 +66,14 @@ class Query(Protocol):
         ...
 
 
-def analyse(connection: Connection[Any], queries: Iterable[Query], *, search_path: str = "") -> dict[str, Facts | Finding]:
+def analyse(
+    connection: Connection[Any], queries: Iterable[Query], *, search_path: str = "", nested: bool = False
+) -> dict[str, Facts | Finding]:
     """
     Return by name what PostgreSQL makes of each query, in their order: its facts, or what is wrong with it.
 
-    Runs in one transaction, which is rolled back; the connection must not be inside another. Of a COPY (`kind`) only the mode
-    is said: PostgreSQL analyses it when it runs.
+    Runs in one transaction, which is rolled back; the connection must not be inside another, but with `nested`, which sees
+    what that one did. Of a COPY (`kind`) only the mode is said: PostgreSQL analyses it when it runs.
 
     Raises ServerTooOld below PostgreSQL 16, and CannotAnalyse on a standby, in a read-only session, or where the role may make
     no temporary objects.
@@ -73,20 +81,24 @@ def analyse(connection: Connection[Any], queries: Iterable[Query], *, search_pat
     queries = list(queries)
     catalog = Catalog()
     found: dict[str, Facts | Finding] = {}
-    with rolled_back(connection, search_path):
+    with rolled_back(connection, search_path, nested=nested):
         described = {one.title: _describe(connection, one) for one in queries}
         types = [(oid, -1) for one in described.values() if isinstance(one, Description) for oid in one.parameters]
         catalogue.load_types(connection, types, catalog)
-        trees: dict[str, Node] = {}
-        for one in queries:
+        for number, one in enumerate(queries, 1):
             description = described[one.title]
             if isinstance(description, Description):
                 names = [_for_function(catalog.types[oid, -1].name) for oid in description.parameters]
-                tree = analysed(connection, one.text, names)
-                if isinstance(tree, Finding):
-                    found[one.title] = tree
-                else:
-                    trees[one.title] = tree
+                if (refused := keep(connection, number, one.text, names)) is not None:
+                    found[one.title] = refused
+        stored = kept(connection)
+        trees: dict[str, Node] = {}
+        for number, one in enumerate(queries, 1):
+            tree = stored.get(number)
+            if isinstance(tree, Node):
+                trees[one.title] = tree
+            elif tree is not None:
+                found[one.title] = tree
         catalogue.load(connection, trees.values(), catalog)
         catalogue.load_types(connection, _types(described, trees, catalog), catalog)
     for one in queries:
@@ -102,8 +114,10 @@ def analyse(connection: Connection[Any], queries: Iterable[Query], *, search_pat
 def _describe(connection: Connection[Any], query: Query) -> Description | Facts | Finding:
     if query.kind == "copy":
         return Facts(mode="write" if _COPY_IN.search(query.text) else "read")
-    with attempt(connection):
-        return describe(connection, query.text)
+    found = describe(connection, query.text)
+    if isinstance(found, Finding):
+        undo(connection)
+    return found
 
 
 def _for_function(name: str) -> str:
@@ -123,32 +137,42 @@ def _types(described: dict[str, Any], trees: dict[str, Node], catalog: Catalog) 
 
 
 def _facts(query: Query, description: Description, scope: Scope) -> Facts | Finding:
+    try:
+        return _proven(query, description, scope)
+    except RecursionError:
+        return TOO_DEEP
+
+
+def _proven(query: Query, description: Description, scope: Scope) -> Facts | Finding:
     catalog = scope.catalog
     if (gap := access.missing(scope.query, catalog)) is not None:
         return gap
     is_required = required(scope, len(description.parameters))
+    prover = Prover()
     parameters = (
         Parameter(name, catalogue.plain(catalog.types[oid, -1].name), wanted)
         for name, oid, wanted in zip(query.parameters, description.parameters, is_required, strict=True)
     )
     return Facts(
         parameters=tuple(parameters),
-        columns=tuple(_column(column, number, scope) for number, column in enumerate(description.columns, 1)),
+        columns=tuple(_column(column, number, scope, prover) for number, column in enumerate(description.columns, 1)),
         reads=access.reads(scope.query, catalog),
         writes=access.writes(scope.query, catalog),
+        via=via(scope.query, catalog),
         functions=access.functions(scope.query, catalog),
         locks=access.locks(scope.query, catalog),
         mode=access.mode(scope.query, catalog),
         at_most_one=at_most_one(scope),
-        json_numbers=exact.json_numbers(scope.query, catalog),
+        json_numbers=exact.json_numbers(scope),
+        needs=needs(scope.query, catalog),
     )
 
 
-def _column(column: DescribedColumn, number: int, scope: Scope) -> Column:
+def _column(column: DescribedColumn, number: int, scope: Scope, prover: Prover) -> Column:
     """
     Return a column; a name that ends in ! or ? says whether it may be NULL, whatever is proven.
     """
-    is_declared = column.name.endswith(("!", "?")) and len(column.name) > 1
+    is_declared = column.name.endswith(("!", "?")) and len(column.name) > 1 and column.name != NAMELESS
     relation = scope.catalog.relations.get(column.table)
     expression = scope.output(number)
     own = _type_of(expression)
@@ -156,12 +180,16 @@ def _column(column: DescribedColumn, number: int, scope: Scope) -> Column:
     if own is not None and own != column.type and scope.catalog.types[own, -1].is_domain:
         known = scope.catalog.types[own, -1]
     attribute = relation.attributes.get(column.attribute) if relation is not None else None
+    kind = catalogue.plain(known.name)
+    notes = ["declared" if is_declared else _note(expression, scope)]
+    if kind.endswith("[]") and scope.query["setOperations"] is None and are_never_null(expression, scope, prover):
+        notes.append(NO_NULL_ELEMENTS)
     return Column(
         name=column.name[:-1] if is_declared else column.name,
-        type=catalogue.plain(known.name),
-        is_nullable=column.name.endswith("?") if is_declared else not Prover().column(scope, number),
+        type=kind,
+        is_nullable=column.name.endswith("?") if is_declared else not prover.column(scope, number),
         origin=f"{relation.name}.{attribute.name}" if relation is not None and attribute is not None else None,
-        note="declared" if is_declared else _note(expression, scope),
+        note=", ".join(note for note in notes if note is not None) or None,
     )
 
 

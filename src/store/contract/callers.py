@@ -64,14 +64,17 @@ def uses(folder: Path, *, without: str = "_sync") -> list[Use]:
     """
     Return every use of a query in the .py files below a folder; the generated colour is left out.
 
-    Raises QueryFileError for a file that is no Python.
+    Raises QueryFileError for such a file that is no Python.
     """
     found: list[Use] = []
     for path in sorted(folder.rglob("*.py")):
         if without in path.relative_to(folder).parts:
             continue
         try:
-            tree = ast.parse(path.read_text(encoding="utf-8"))
+            source = path.read_text(encoding="utf-8")
+            if "queries" not in source:
+                continue
+            tree = ast.parse(source)
         except (SyntaxError, UnicodeDecodeError) as error:
             raise QueryFileError(f"{path}:{getattr(error, 'lineno', 1) or 1}: this is no Python that can be read") from None
         found += _in(tree, path, {}, None)

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
-from store.contract.nodes import Node, queries_of, walk
+from store.contract.functions import Function, load_functions
+from store.contract.nodes import Node, queries_of, regclass
+from store.errors import CannotAnalyse
 
 # A column is NOT NULL when it is so in the table and in everything that inherits from it. PostgreSQL 18 also calls a column
 # NOT NULL whose constraint was never validated; rows of a foreign table nobody checks, and a rule returns what it likes.
@@ -22,17 +24,19 @@ _RELATIONS = """
         SELECT f.root, i.inhrelid FROM family AS f INNER JOIN pg_catalog.pg_inherits AS i ON i.inhparent = f.member
     )
     SELECT
-        c.oid, n.nspname, c.relname, c.relkind::text,
+        c.oid, n.nspname, c.relname, c.oid::regclass::text, c.relkind::text,
         EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = c.oid),
-        EXISTS (
-            SELECT FROM pg_catalog.pg_trigger AS g
-            WHERE g.tgrelid = c.oid AND g.tgtype::integer & 7 = 7 AND NOT g.tgisinternal
+        (
+            SELECT coalesce(bit_or(g.tgtype::integer), 0)
+            FROM family AS f INNER JOIN pg_catalog.pg_trigger AS g ON g.tgrelid = f.member
+            WHERE f.root = c.oid AND g.tgtype::integer & 3 = 3 AND NOT g.tgisinternal
         ),
+        EXISTS (SELECT FROM pg_catalog.pg_rewrite AS w WHERE w.ev_class = c.oid AND w.ev_type <> '1'),
         (
             SELECT w.ev_action::text FROM pg_catalog.pg_rewrite AS w
             WHERE w.ev_class = c.oid AND w.ev_type = '1' AND c.relkind = 'v'
         ),
-        a.attnum, a.attname, a.attnotnull OR t.typnotnull,
+        a.attnum, a.attname, a.attnotnull OR t.typnotnull, t.typnotnull,
         a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,
         NOT c.relhasrules AND NOT EXISTS (
             SELECT
@@ -58,14 +62,24 @@ _RELATIONS = """
     INNER JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
     WHERE c.oid = ANY (%s::oid[])
 """
-# What an index holds for the rows of one table alone says nothing about the tables that inherit from it.
+# What an index holds for the rows of one table alone says nothing about the tables that inherit from it. Between two types an
+# equality tells all values apart only in the families named: two timestamps equal one timestamptz when the clocks are put back.
 _INDEXES = """
     SELECT
         x.indrelid, c.relname, (x.indkey::int2[])[0 : x.indnkeyatts - 1], (x.indcollation::oid[])[0 : x.indnkeyatts - 1],
         ARRAY(
             SELECT pg_catalog.array_to_string(ARRAY(
                 SELECT o.amopopr::text FROM pg_catalog.pg_amop AS o
-                WHERE o.amopfamily = f.opcfamily AND o.amopstrategy = 3 AND o.amopmethod = 403
+                INNER JOIN pg_catalog.pg_opfamily AS m ON m.oid = o.amopfamily
+                WHERE
+                    o.amopfamily = f.opcfamily AND o.amopstrategy = 3 AND o.amopmethod = 403
+                    AND (
+                        o.amoplefttype = o.amoprighttype
+                        OR (
+                            m.opfnamespace = 'pg_catalog'::regnamespace
+                            AND m.opfname IN ('integer_ops', 'float_ops', 'text_ops')
+                        )
+                    )
             ), ' ')
             FROM unnest((x.indclass::oid[])[0 : x.indnkeyatts - 1]) WITH ORDINALITY AS k (class, place)
             INNER JOIN pg_catalog.pg_opclass AS f ON f.oid = k.class
@@ -80,10 +94,49 @@ _INDEXES = """
         AND (r.relkind = 'p' OR NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = r.oid))
     ORDER BY x.indisprimary DESC, c.relname
 """
-_FUNCTIONS = """
-    SELECT p.oid, n.nspname, p.proname, p.oid::regprocedure::text, p.provolatile::text, p.proisstrict, p.pronargs
-    FROM pg_catalog.pg_proc AS p INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-    WHERE p.oid = ANY (%s::oid[])
+# What goes or changes with the rows of a table that are deleted, down through every foreign key.
+_CASCADES = """
+    WITH RECURSIVE cascades AS (
+        SELECT r.oid AS root, k.*
+        FROM unnest(%s::oid[]) AS r (oid) INNER JOIN pg_catalog.pg_constraint AS k ON k.confrelid = r.oid
+        WHERE k.contype = 'f' AND k.conparentid = 0 AND k.confdeltype IN ('c', 'n', 'd')
+        UNION
+        SELECT c.root, k.*
+        FROM cascades AS c INNER JOIN pg_catalog.pg_constraint AS k ON k.confrelid = c.conrelid
+        WHERE c.confdeltype = 'c' AND k.contype = 'f' AND k.conparentid = 0 AND k.confdeltype IN ('c', 'n', 'd')
+    )
+    SELECT c.root, c.conname, n.nspname || '.' || r.relname, c.confdeltype = 'c', ARRAY(
+        SELECT a.attname::text FROM pg_catalog.pg_attribute AS a
+        WHERE a.attrelid = c.conrelid AND a.attnum = ANY (coalesce(c.confdelsetcols, c.conkey))
+    )
+    FROM cascades AS c
+    INNER JOIN pg_catalog.pg_class AS r ON r.oid = c.conrelid
+    INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = r.relnamespace
+"""
+# Functions and sequences that a row needs which is written: of CHECKs, defaults, generated columns and indexes, by column or 0.
+_EXPRESSIONS = """
+    WITH dependents (relation, spot, classid, objid) AS (
+        SELECT f.adrelid, f.adnum::integer, 'pg_catalog.pg_attrdef'::regclass, f.oid
+        FROM pg_catalog.pg_attrdef AS f WHERE f.adrelid = ANY (%s::oid[])
+        UNION ALL
+        SELECT o.conrelid, 0, 'pg_catalog.pg_constraint'::regclass, o.oid
+        FROM pg_catalog.pg_constraint AS o WHERE o.contype = 'c' AND o.conrelid = ANY (%s::oid[])
+        UNION ALL
+        SELECT a.attrelid, 0, 'pg_catalog.pg_constraint'::regclass, o.oid
+        FROM pg_catalog.pg_attribute AS a INNER JOIN pg_catalog.pg_constraint AS o ON o.contypid = a.atttypid
+        WHERE a.attrelid = ANY (%s::oid[]) AND a.attnum > 0
+        UNION ALL
+        SELECT i.indrelid, 0, 'pg_catalog.pg_class'::regclass, i.indexrelid
+        FROM pg_catalog.pg_index AS i WHERE i.indrelid = ANY (%s::oid[])
+    )
+    SELECT p.relation, p.spot, d.refclassid = 'pg_catalog.pg_class'::regclass, d.refobjid
+    FROM dependents AS p
+    INNER JOIN pg_catalog.pg_depend AS d ON d.classid = p.classid AND d.objid = p.objid
+    LEFT JOIN pg_catalog.pg_sequence AS s ON s.seqrelid = d.refobjid AND d.refclassid = 'pg_catalog.pg_class'::regclass
+    WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass OR (s.seqrelid IS NOT NULL AND p.spot > 0)
+"""
+_TRIGGERS = """
+    SELECT g.tgrelid, g.tgfoid FROM pg_catalog.pg_trigger AS g WHERE g.tgrelid = ANY (%s::oid[]) AND NOT g.tgisinternal
 """
 _OPERATORS = """
     SELECT o.oid, n.nspname, o.oprname
@@ -95,10 +148,25 @@ _TYPES = """
     FROM unnest(%s::oid[], %s::integer[]) AS k (oid, modifier) INNER JOIN pg_catalog.pg_type AS t ON t.oid = k.oid
 """
 _NUMERICS = """
-    SELECT t.oid FROM pg_catalog.pg_type AS t LEFT JOIN pg_catalog.pg_type AS e ON e.oid = t.typelem
-    WHERE 1700 IN (t.oid, t.typbasetype, t.typelem, e.typbasetype)
+    WITH RECURSIVE parts (part, whole) AS (
+        SELECT t.typelem, t.oid FROM pg_catalog.pg_type AS t WHERE t.typelem <> 0
+        UNION ALL
+        SELECT t.typbasetype, t.oid FROM pg_catalog.pg_type AS t WHERE t.typbasetype <> 0
+        UNION ALL
+        SELECT a.atttypid, c.reltype
+        FROM pg_catalog.pg_class AS c
+        INNER JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE c.reltype <> 0
+    ), exact (oid) AS (
+        SELECT 'pg_catalog.numeric'::regtype::oid
+        UNION
+        SELECT p.whole FROM exact AS e INNER JOIN parts AS p ON p.part = e.oid
+    )
+    SELECT e.oid FROM exact AS e
 """
+_ARRAYS = "SELECT t.oid FROM pg_catalog.pg_type AS t WHERE t.typcategory = 'A'"
 _COLLATIONS = "SELECT c.oid FROM pg_catalog.pg_collation AS c WHERE NOT c.collisdeterministic"
+ON_INSERT, ON_UPDATE = 4, 16  # of pg_trigger.tgtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +178,8 @@ class Attribute:
     name: str
     demands: bool
     """Whether a NULL is refused when a row is written."""
+    is_demanding_type: bool
+    """Whether its type takes no NULL, which is asked where a value becomes one of the type, and not where it is stored."""
     has_default: bool
     is_not_null: bool
     """Whether no NULL is ever read. A NOT NULL domain is no proof: an empty scalar subquery gets past it into a column."""
@@ -128,6 +198,16 @@ class UniqueIndex:
     """The operators that are its equality, a set a key."""
 
 
+class Cascade(NamedTuple):
+    """
+    What a foreign key does when the row it points to is deleted: 'deletes' rows, or 'writes' columns.
+    """
+
+    constraint: str
+    verb: str
+    items: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Relation:
     """
@@ -136,28 +216,31 @@ class Relation:
 
     name: str
     """Without the schema where that is `store`."""
+    spelled: str
+    """As SQL writes it, schema and quotes included."""
     kind: str
     has_children: bool
-    fills_rows: bool
-    """Whether a trigger sees a row before its NOT NULL columns are checked."""
+    events: int
+    """On what triggers see a row before its NOT NULL columns are checked: the bits of pg_trigger.tgtype."""
+    has_rules: bool
+    """Whether something is done instead of, or besides, what a statement that writes it says."""
     view: Node | None
+    cascades: list[Cascade] = field(default_factory=list["Cascade"])
+    """What a DELETE of its rows does elsewhere."""
+    functions: set[int] = field(default_factory=set[int])
+    """Those that PostgreSQL calls when a row is written, with the rights of who writes it: of CHECKs, defaults and indexes."""
+    triggers: set[int] = field(default_factory=set[int])
+    """The functions of its triggers, which nobody needs a right to call."""
+    sequences: dict[int, int] = field(default_factory=dict[int, int])
+    """The sequence that a column takes its default from. Of an identity column nobody needs a right on it."""
     attributes: dict[int, Attribute] = field(default_factory=dict[int, Attribute])
     indexes: list[UniqueIndex] = field(default_factory=list[UniqueIndex])
 
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """
-    A function, aggregate or window function.
-    """
-
-    name: str
-    signature: str
-    is_built_in: bool
-    volatility: str
-    """'i', 's' or 'v'."""
-    is_strict: bool
-    arguments: int
+    def fills(self, event: int) -> bool:
+        """
+        Whether a trigger may put a value into a column that takes no NULL, on INSERT or UPDATE.
+        """
+        return bool(self.events & event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,30 +275,34 @@ class Catalog:
     types: dict[tuple[int, int], Type] = field(default_factory=dict[tuple[int, int], Type])
     loose_collations: frozenset[int] = frozenset()
     """Those under which different texts are equal."""
+    arrays: frozenset[int] = frozenset()
     numerics: frozenset[int] = frozenset()
-    """The types numeric, its domains and the arrays of both."""
+    """The type numeric, its domains, and the arrays and rows that hold one at any depth."""
 
 
 def load(connection: Connection[Any], queries: Iterable[Node], catalog: Catalog) -> None:
     """
-    Fill the catalogue with what these queries name, down through every view.
+    Fill the catalogue with what these queries name, down through every view and every SQL function.
     """
     waiting = list(queries)
     functions: set[int] = set()
     operators: set[int] = set()
     while waiting:
-        relations: set[int] = set()
-        for node in (node for query in waiting for node in walk(query)):
-            relations.add(node["relid"] or 0)
-            functions.update(node[name] or 0 for name in ("funcid", "opfuncid", "aggfnoid", "winfnoid"))
-            operators.add(node["opno"] or 0)
+        relations: set[int] = {each for one in catalog.relations.values() for each in one.sequences.values()}
+        for node in (node for query in waiting for node in query.below):
+            relations.add(node.get("relid") or regclass(node))
+            functions.add(node.function)
+            operators.add(node.get("opno") or 0)
         added = _load_relations(connection, sorted(relations - catalog.relations.keys() - {0}), catalog)
+        functions |= {each for relation in added for each in relation.functions | relation.triggers}
         waiting = [relation.view for relation in added if relation.view is not None]
-    for oid, schema, name, signature, volatility, is_strict, arguments in _ask(connection, _FUNCTIONS, [sorted(functions)]):
-        catalog.functions[oid] = Function(name, signature, schema == "pg_catalog", volatility, is_strict, arguments)
+        called = load_functions(connection, sorted(functions - catalog.functions.keys()))
+        catalog.functions |= called
+        waiting += [body for function in called.values() for body in function.bodies or ()]
     for oid, schema, name in _ask(connection, _OPERATORS, [sorted(operators)]):
         catalog.operators[oid] = Operator(name, schema == "pg_catalog")
     catalog.loose_collations = frozenset(oid for (oid,) in _ask(connection, _COLLATIONS, []))
+    catalog.arrays = frozenset(oid for (oid,) in _ask(connection, _ARRAYS, []))
     catalog.numerics = frozenset(oid for (oid,) in _ask(connection, _NUMERICS, []))
 
 
@@ -240,15 +327,37 @@ def plain(name: str) -> str:
 def _load_relations(connection: Connection[Any], oids: list[int], catalog: Catalog) -> list[Relation]:
     if not oids:
         return []
-    for oid, schema, name, kind, has_children, fills, rule, number, *attribute in _ask(connection, _RELATIONS, [oids, oids]):
+    for oid, schema, name, spelled, kind, has_children, events, has_rules, rule, number, *column in _ask(
+        connection, _RELATIONS, [oids, oids]
+    ):
         if oid not in catalog.relations:
-            view = queries_of(rule)[0] if rule is not None else None
-            catalog.relations[oid] = Relation(plain(f"{schema}.{name}"), kind, has_children, fills, view)
-        catalog.relations[oid].attributes[number] = Attribute(*attribute)
+            view = _view(f"{schema}.{name}", rule) if rule is not None else None
+            catalog.relations[oid] = Relation(plain(f"{schema}.{name}"), spelled, kind, has_children, events, has_rules, view)
+        catalog.relations[oid].attributes[number] = Attribute(*column)
     for oid, name, keys, collations, equalities in _ask(connection, _INDEXES, [oids]):
         operators = tuple(frozenset(map(int, found.split())) for found in equalities)
         catalog.relations[oid].indexes.append(UniqueIndex(name, tuple(keys), tuple(collations), operators))
+    for oid, constraint, name, deletes, columns in _ask(connection, _CASCADES, [oids]):
+        shown = plain(name)
+        made = Cascade(constraint, "deletes", (shown,)) if deletes else None
+        catalog.relations[oid].cascades.append(
+            made or Cascade(constraint, "writes", tuple(f"{shown}.{each}" for each in columns))
+        )
+    for oid, column, is_sequence, used in _ask(connection, _EXPRESSIONS, [oids] * 4):
+        if is_sequence:
+            catalog.relations[oid].sequences[column] = used
+        else:
+            catalog.relations[oid].functions.add(used)
+    for oid, called in _ask(connection, _TRIGGERS, [oids]):
+        catalog.relations[oid].triggers.add(called)
     return [catalog.relations[oid] for oid in oids if oid in catalog.relations]
+
+
+def _view(name: str, rule: str) -> Node:
+    try:
+        return queries_of(rule)[0]
+    except RecursionError:
+        raise CannotAnalyse(f"the view {name} is nested too deeply to be analysed: break it up") from None
 
 
 def _ask(connection: Connection[Any], question: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:

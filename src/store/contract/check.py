@@ -5,23 +5,26 @@ Holds SQL, Python and schema to the contracts: offline by hashes and DTOs, with 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 
 from store._queries import Statement
-from store.contract import callers, digest, schema, stubs, text
+from store.contract import callers, digest, grants, schema, stubs, text
 from store.contract.compare import compare
-from store.contract.database import WRITTEN_FROM, Connection
+from store.contract.database import Connection
 from store.contract.derive import Derived, derive
 from store.contract.facts import Facts
 from store.contract.findings import Finding
+from store.contract.graded import graded
 from store.contract.project import Project, finding_of
 from store.contract.schema import Schema
 from store.contract.text import Stanza
 from store.errors import ContractFileError, QueryFileError
 
 _LOCK = "run `store lock`, and review what changes"
+_BY_HAND = f"{_LOCK}; where this database was changed by hand, `store migrate verify` says what"
+_FOLDER = f"{_LOCK}; or name your own migrations with --migrations"
 
 
 @dataclass(slots=True)
@@ -52,22 +55,39 @@ def offline(project: Project) -> list[Finding]:
 
 def online(connection: Connection, project: Project, *, is_scratch: bool) -> list[Finding]:
     """
-    Return that and every fact in which this database differs from the contracts. Plans are graded everywhere, and compared on a
-    scratch server of 18 or newer only: elsewhere statistics have a say.
+    Return that and every fact in which this database differs from the contracts. Plans are graded where the tables are empty,
+    and compared there from 18 on; elsewhere statistics have a say, and a warning says that nobody looked.
     """
     try:
         derived = derive(connection, project)
     except QueryFileError as error:
         return [finding_of(error, project.queries, "query-file")]
     written = _read(project)
-    is_planned = is_scratch and connection.info.server_version >= WRITTEN_FROM
-    found = [*written.findings, *derived.undescribed, *derived.planned]
+    about_plans, is_planned = graded(connection, project, derived, written.stanzas, is_scratch=is_scratch)
+    found = [*written.findings, *derived.undescribed, *about_plans]
     facts = {f"{domain}.{each.name}": each.whole for domain, stanzas in derived.stanzas.items() for each in stanzas}
     unknown = {f"{Path(each.path).stem}:{each.line}" for each in derived.undescribed}
     stale = [each for each in _stale(project, project.statements, written) if f"{each.path.stem}:{each.line}" not in unknown]
     found += [*stale, *_differing(project, derived, written, is_planned=is_planned)]
     found += _stubs(project, facts, derived.schema)
+    found += grants.findings(connection, project, derived)
+    if not is_scratch:
+        found = [replace(each, mend=_BY_HAND) if each.rule == "contract-differs" else each for each in found]
     return sorted([*found, *_of_python(project, facts, derived.schema)])
+
+
+def unchecked(project: Project) -> list[Finding]:
+    """
+    Return a warning where queries name DTOs and nobody said in which module they are.
+    """
+    try:
+        rows = sum(each.row is not None for each in project.statements)
+    except QueryFileError:
+        return []
+    if project.module is not None or not rows:
+        return []
+    message = f"{rows} {'row' if rows == 1 else 'rows'} not checked: no --models"
+    return [Finding(project.queries, 1, 1, "dto-unchecked", message, "name the module with the DTOs", "warning")]
 
 
 def _read(project: Project) -> _Written:
@@ -141,7 +161,8 @@ def _moved(project: Project, written: _Written, broken: set[Path]) -> Iterator[F
         if path not in broken:
             yield Finding(path, 1, 1, "contract-missing", "the contracts do not say of which migrations they are", _LOCK)
     elif written.schema.migrations != digest.of_migrations(project.migrations):
-        yield Finding(path, 1, 1, "contract-migrations", "the migrations are not those the contracts were written from", _LOCK)
+        mend = _FOLDER if project.is_foreign and len(project.migrations) == 1 else _LOCK
+        yield Finding(path, 1, 1, "contract-migrations", "the migrations are not those the contracts were written from", mend)
 
 
 def _stubs(project: Project, facts: Mapping[str, Facts | None], known: Schema | None) -> Iterator[Finding]:
@@ -197,7 +218,7 @@ def _facts(facts: Facts, *, is_planned: bool) -> dict[str, str]:
         words = value.split()
         if key == "plan" and not is_planned:
             continue
-        about = 1 if key in ("param", "out") else len(words) if key in ("funcs", "locks", "plan") else 0
+        about = 2 if key == "via" else 1 if key in ("param", "out") else len(words) if key in ("funcs", "locks", "plan") else 0
         named = [words[0].rstrip(",").rpartition(".")[0] or value] if key in ("reads", "writes") else words[:about]
         found[" ".join([key, *named])] = " ".join(words[about:]) or "there"
     return found
@@ -232,7 +253,7 @@ def _of_statement(project: Project, statement: Statement, facts: Facts, known: S
         return
     model = project.models.get(statement.row)
     if model is None:
-        yield finding("dto-missing", f"there is no DTO {statement.row}", "correct `-- row:`, or name its module with --models")
+        yield finding("dto-missing", project.no_dto(statement.row), "correct `-- row:`, or name its module with --models")
         return
     for each in compare(facts.columns, model, known):
         place = finding(each.rule, each.message, each.mend)

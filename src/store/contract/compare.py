@@ -84,19 +84,25 @@ def _field(place: _Place, schema: Schema) -> Iterator[Mismatch]:
     column, label = place.column, f"{place.model}.{place.name}"
     spelled = pytypes.spell(place.field.annotation)
     is_optional, choices = pytypes.alternatives(place.field.annotation)
+    base = base_type(column.type, schema)
+    verdict = pytypes.fits(base, choices)
     if column.is_nullable and not (is_optional or pytypes.takes_all(choices)):
+        exact = "Decimal" if verdict == "float" else spelled
         yield Mismatch(
-            "dto-null", f"{column.name} can be null and {label} is {spelled}", f"make it {spelled} | None, or coalesce in SQL"
+            "dto-null", f"{column.name} can be null and {label} is {spelled}", f"make it {exact} | None, or coalesce in SQL"
         )
     if is_optional and not column.is_nullable:
         yield Mismatch(
             "dto-optional", f"{column.name} is never null and {label} is {spelled}", "leave out None", severity="warning"
         )
-    base = base_type(column.type, schema)
-    verdict = pytypes.fits(base, choices)
+    if column.may_hold_null and not (pytypes.takes_null_elements(choices) or pytypes.takes_all(choices)):
+        message = f"an element of {column.name} can be null and {label} is {spelled}"
+        yield Mismatch("dto-null", message, "let its elements be None, or select array_remove(..., NULL)")
     if verdict == "float":
         yield Mismatch(
-            "dto-float", f"{column.name} is {column.type} and {label} is {spelled}", "money is exact: make it Decimal"
+            "dto-float",
+            f"{column.name} is {column.type} and {label} is {spelled}",
+            f"money is exact: make it Decimal{' | None' * (is_optional or column.is_nullable)}",
         )
     elif verdict == "unknown":
         yield Mismatch("dto-type", f"{column.name} is {column.type}, which no field type stands for", "cast it in SQL")

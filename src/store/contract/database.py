@@ -25,26 +25,31 @@ WRITTEN_FROM = 180000
 
 _SESSION = """
     SELECT
-        set_config('search_path', '', false),
-        set_config('TimeZone', 'UTC', false),
-        set_config('DateStyle', 'ISO', false),
-        set_config('IntervalStyle', 'postgres', false),
-        set_config('extra_float_digits', '1', false),
-        set_config('quote_all_identifiers', 'off', false),
-        set_config('plan_cache_mode', 'auto', false),
-        set_config('statement_timeout', '60s', false)
+        pg_catalog.set_config('search_path', '', false),
+        pg_catalog.set_config('TimeZone', 'UTC', false),
+        pg_catalog.set_config('DateStyle', 'ISO', false),
+        pg_catalog.set_config('IntervalStyle', 'postgres', false),
+        pg_catalog.set_config('extra_float_digits', '1', false),
+        pg_catalog.set_config('quote_all_identifiers', 'off', false),
+        pg_catalog.set_config('plan_cache_mode', 'auto', false),
+        pg_catalog.set_config('statement_timeout', '60s', false)
 """
 
 
 @contextmanager
-def opened(dsn: str | None, migrations: Sequence[Path], *, version: int | None = None) -> Generator[Connection]:
+def opened(
+    dsn: str | None, migrations: Sequence[Path], *, version: int | None = None, rights: Sequence[Path] = ()
+) -> Generator[Connection]:
     """
-    Lend a connection in autocommit to a database that can describe queries; without a DSN to a scratch server, deleted after.
+    Lend a connection in autocommit to a database that can describe queries; without a DSN to a scratch server, deleted after,
+    with the files of `rights` run in it.
 
     Raises Unavailable and the like where nothing answers, MissingExtra where there is no embedded server.
     """
     if dsn is None:
         with scratch(migrations, version) as found, connected(dict(conninfo_to_dict(found))) as connection:
+            for file in rights:
+                connection.execute(file.read_bytes(), prepare=False)
             yield connection
     else:
         with connected_to(dsn) as connection:
@@ -95,6 +100,7 @@ def connected(keywords: dict[str, Any]) -> Generator[Connection]:
     if connection is None:
         raise failure  # not inside `except`: libpq's message may quote a part of the connection string
     with connection:
+        _connection.pin(connection)
         connection.execute(_SESSION)
         yield connection
 

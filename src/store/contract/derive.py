@@ -48,23 +48,30 @@ def derive(connection: psycopg.Connection[Any], project: Project) -> Derived:
     refused: list[Finding] = []
     planned: list[Finding] = []
     for statement in queries:
+        faults: list[tuple[Statement, Finding]] = []
         found: dict[Statement, tuple[Facts, list[plans.Access]]] = {}
         for each in statement.texts():
             answer = answers[each.title]
             if not isinstance(answer, Facts):
                 place = places.finding(each, answer.sqlstate, answer.message, answer.position)
-                refused.append(_unless_denied(connection, each, answer.sqlstate, place))
+                faults.append((each, _unless_denied(connection, each, answer.sqlstate, place)))
                 continue
             try:
                 found[each] = answer, plans.accesses(plans.explain(connection, each), known)
             except psycopg.Error as error:
-                refused.append(_unless_denied(connection, each, error.sqlstate, places.finding_of_error(each, error)))
+                faults.append((each, _unless_denied(connection, each, error.sqlstate, places.finding_of_error(each, error))))
+        refused += places.grouped(faults)
         refused += texts.disagreements({each: answer for each, (answer, _) in found.items()})
         planned += texts.inexact({each: answer for each, (answer, _) in found.items()})
-        planned += plans.grade(statement, {each: accesses for each, (_, accesses) in found.items()})
-        if len(found) == len(statement.texts()):
+        planned += texts.unnamed({each: answer for each, (answer, _) in found.items()})
+        if not faults:  # a mark that only a refused text needs is not stale
+            planned += plans.grade(statement, {each: accesses for each, (_, accesses) in found.items()})
             facts[statement.full_name] = {
-                each.label: dataclasses.replace(answer, plan=plans.verdicts(each, accesses))
+                each.label: dataclasses.replace(
+                    answer,
+                    plan=plans.verdicts(each, accesses),
+                    at_most_one=answer.at_most_one or texts.declared_rows(statement),
+                )
                 for each, (answer, accesses) in found.items()
             }
     stanzas: dict[str, tuple[Stanza, ...]] = {}

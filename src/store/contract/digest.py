@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from store._queries import Statement
@@ -22,7 +23,9 @@ def of_statement(statement: Statement) -> str:
     blanks do not count.
     """
     texts = (
-        [f"[{text.label}] {fold(text.text)}" for text in statement.texts()] if statement.variants else [fold(statement.text)]
+        [f"[{text.label}] {_folded(text.text)}" for text in statement.texts()]
+        if statement.variants
+        else [_folded(statement.text)]
     )
     marks = [f"-- null: {name}" for name in sorted({name for text in statement.texts() for name in text.nullable})]
     marks += [f"-- rows: {statement.rows}"] if statement.rows else []
@@ -45,6 +48,9 @@ def of_facts(lines: Iterable[str]) -> str:
     different queries merge.
     """
     return "facts:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()[:_SHORT]
+
+
+_folded = lru_cache(maxsize=1024)(fold)  # a check hashes every text twice
 
 
 def _of(content: bytes) -> str:

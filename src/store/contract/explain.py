@@ -4,9 +4,11 @@ The plan of a named query, as a DBA reads it: generic without values, measured w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 
-from psycopg import RawCursor
+from psycopg import DataError, RawCursor
 from psycopg.rows import tuple_row
 
 from store import _failures
@@ -14,6 +16,9 @@ from store._queries import Statement
 from store.contract.database import Connection
 from store.contract.plans import refuse_two
 from store.errors import InvalidInput, WrongParameters
+
+_PARAMETER = re.compile(r"parameter \$(\d+)")
+_TYPE = re.compile(r"for type ([^:]+):")
 
 
 def explain(connection: Connection, statement: Statement, parameters: Mapping[str, str], *, analyze: bool = False) -> str:
@@ -33,7 +38,7 @@ def explain(connection: Connection, statement: Statement, parameters: Mapping[st
         raise WrongParameters(f"{statement.title}: {'; '.join(faults)} (it takes {taken})")
     options = "ANALYZE, BUFFERS, WAL, VERBOSE, SETTINGS" if analyze else "VERBOSE, SETTINGS"
     values = [parameters.get(name) for name in statement.parameters]
-    with _failures.translated(statement.title):
+    with _failures.translated(statement.title), _named(statement):
         refuse_two(connection, statement)
         with connection.transaction(force_rollback=True), RawCursor(connection, row_factory=tuple_row) as cursor:
             if is_bound:
@@ -41,3 +46,22 @@ def explain(connection: Connection, statement: Statement, parameters: Mapping[st
             else:
                 cursor.execute(f"EXPLAIN (GENERIC_PLAN, {options}) {statement.text}".encode(), prepare=False)
             return "\n".join(str(row[0]) for row in cursor.fetchall())
+
+
+@contextmanager
+def _named(statement: Statement) -> Generator[None]:
+    """
+    A block whose refusal of a parameter's value says which, and leaves the value out.
+    """
+    try:
+        yield
+    except DataError as error:
+        place, kind = _PARAMETER.search(error.diag.context or ""), _TYPE.search(error.diag.message_primary or "")
+        if place is None:
+            raise
+        wanted = f"no {kind[1]}" if kind else "refused"
+        message = f"{statement.title}: the value of {statement.parameters[int(place[1]) - 1]} is {wanted}"
+        failure = InvalidInput(message, sqlstate=error.sqlstate)
+    else:
+        return
+    raise failure  # not inside `except`: the driver's message quotes the value

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
 
+NO_NULL_ELEMENTS = "no null elements"
 _MODES = ("read", "write (row lock)", "write")
 
 
@@ -36,7 +38,28 @@ class Column:
     origin: str | None = None
     """The table column it is, 'orders.id', or None for an expression."""
     note: str | None = None
-    """Why it is (not) nullable where the column alone does not say: 'left join', 'declared'."""
+    """Why it is (not) nullable where the column alone does not say: 'left join', 'declared'; and 'no null elements'."""
+
+    @property
+    def may_hold_null(self) -> bool:
+        """
+        Whether it is an array in which a NULL may stand.
+        """
+        return self.type.endswith("[]") and NO_NULL_ELEMENTS not in (self.note or "").split(", ")
+
+
+class Need(NamedTuple):
+    """
+    A right without which a role cannot run a statement.
+    """
+
+    kind: Literal["function", "sequence", "table"]
+    name: str
+    """As SQL writes it: 'store.users', 'store.is_blank(text)'."""
+    privilege: str
+    """'SELECT', 'EXECUTE', ...; 'unknown' of a function whose statements cannot be read."""
+    column: str = ""
+    """'' for the whole of it, and '*' where any column will do: count(*), FOR UPDATE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +86,10 @@ class Facts:
     """A verdict a base relation: 'index orders_pkey', 'ordered products_name_id_idx', 'scan currencies, reason'."""
     json_numbers: tuple[str, ...] = field(default=(), compare=False)
     """Where a numeric goes into JSON as a number. Stands in no contract: it is a fault."""
+    needs: frozenset[Need] = field(default=frozenset(), compare=False)
+    """The rights it takes, those of the functions it calls included. Stand in no contract: they are sql/grants.sql."""
+    via: tuple[str, ...] = ()
+    """What it touches without naming it: 'sellable(...): reads reservations.quantity', 'x_fkey: deletes cart_items'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +113,19 @@ def merged(texts: Sequence[Facts]) -> Facts:
     if not others:
         return first
     parameters = {one.name: one for facts in texts for one in facts.parameters}
-    wanted = {one.name for facts in texts for one in facts.parameters if one.is_required}
+    given = {one.name for facts in texts for one in facts.parameters if not one.is_required}
     return Facts(
-        parameters=tuple(replace(one, is_required=name in wanted) for name, one in parameters.items()),
+        parameters=tuple(replace(one, is_required=name not in given) for name, one in parameters.items()),
         columns=tuple(_weakest(alike) for alike in zip(*(facts.columns for facts in texts), strict=False)),
         reads=_union(facts.reads for facts in texts),
         writes=_union(facts.writes for facts in texts),
+        via=_union(facts.via for facts in texts),
         functions=_union(facts.functions for facts in texts),
         locks=_union(facts.locks for facts in texts),
         mode=max((facts.mode for facts in texts), key=_MODES.index),
         at_most_one=first.at_most_one if all(facts.at_most_one is not None for facts in texts) else None,
         plan=_union(facts.plan for facts in texts),
+        needs=frozenset(need for facts in texts for need in facts.needs),
     )
 
 

@@ -37,14 +37,14 @@ class Finding:
 
     def __str__(self) -> str:
         word = "warning: " if self.severity == "warning" else ""
-        return f"{_shown(self.path)}:{self.line}:{self.column}: {word}{self.rule}: {self.text}"
+        return f"{shown(self.path)}:{self.line}:{self.column}: {word}{self.rule}: {self.text}"
 
     def as_json(self) -> dict[str, Any]:
         """
         Return the finding for scripts.
         """
         return {
-            "file": _shown(self.path),
+            "file": shown(self.path),
             "line": self.line,
             "column": self.column,
             "rule": self.rule,
@@ -57,7 +57,7 @@ class Finding:
         """
         Return the workflow command that GitHub shows beside the line.
         """
-        place = f"file={_property(_shown(self.path))},line={self.line},col={self.column},title={_property(self.rule)}"
+        place = f"file={_property(shown(self.path))},line={self.line},col={self.column},title={_property(self.rule)}"
         return f"::{self.severity} {place}::{_data(self.text)}"
 
 
@@ -69,7 +69,10 @@ def exit_code(findings: Iterable[Finding]) -> int:
     return min(codes, default=0)
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
+    """
+    Return a path as people type it: below the working directory without that.
+    """
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 

@@ -8,21 +8,24 @@ a node nobody knows is a Node like any other.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, TypeGuard
 
-# A blank or a bracket inside a name carries a backslash; the bytes of a constant stand in square brackets.
-_PIECE = re.compile(r"[(){}]|\[(?: -?\d+)* \]|(?:\\.|[^\s(){}\\])+", re.DOTALL)
-# What nobody asks for is half of the text, and cheaper left out before it is read.
-_NOISE = re.compile(
-    r" :(?:(?:stmt_)?location|var(?:typmod|collid|nosyn|attnosyn)|param(?:typmod|collid)|const(?:typmod|collid|len)"
-    r"|(?:op|func)collid|resorig(?:tbl|col)) -?\d+"
-)
+# A blank or a bracket inside a name carries a backslash; the bytes of a constant stand in square brackets behind their number.
+_WORD = r"(?:[^\s(){}\\]++|\\.)++"
+_NUMBERS = r"\([bixo][ \d-]*\)"  # bitmapset; lists of integers, of transaction ids and of OIDs
+_FIELD = rf":{_WORD} (?:{_NUMBERS}|{_WORD}(?: \[[ \d-]*\])?)"
+# One piece is a name with all the plain values behind it, closed where nothing else follows: most come back again and again.
+_PIECE = re.compile(rf"\{{{_WORD}(?: {_FIELD})*+\}}?|{_FIELD}(?: {_FIELD})*+|{_NUMBERS}|{_WORD}|[()}}]", re.DOTALL)
+_FIELDS = re.compile(_FIELD, re.DOTALL)
+# Left out before it is read: other names for tables and columns, and, so that what is alike looks alike, places in the text.
+_ALIASES = re.compile(r"\{ALIAS (?:[^\\}]++|\\.)*+\}", re.DOTALL)
+_PLACES = re.compile(r"location \d+")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _INTEGER = re.compile(r"-?\d+")
+_REGCLASS = 2205
 _WORDS = {"<>": None, "true": True, "false": False}
-_OPENING = {"{", "("}
-_NUMBERS = {"b", "i", "o", "x"}  # bitmapset; lists of integers, of OIDs and of transaction ids
 
 
 class Node(dict[str, Any]):
@@ -30,13 +33,34 @@ class Node(dict[str, Any]):
     One node: its fields by name, None for those it has not.
     """
 
-    __slots__ = ("children", "tag")
+    __slots__ = ("_below", "children", "function", "tag")
 
-    def __init__(self, tag: str) -> None:
-        super().__init__()
+    def __init__(self, tag: str, fields: Mapping[str, Any] | None = None) -> None:
+        super().__init__(fields or {})
         self.tag = tag
+        self.function = self.called()
+        """The OID of the function, operator's function, aggregate or window function that it calls; 0 where it calls none."""
         self.children: list[Node] = []
         """The nodes directly below, through any lists."""
+        self._below: list[Node] = []
+
+    @property
+    def below(self) -> list[Node]:
+        """
+        The node and everything below it, in no order that means anything.
+        """
+        if not self._below:
+            found: list[Node] = [self]
+            for one in found:
+                found.extend(one.children)
+            self._below = found
+        return self._below
+
+    def called(self) -> int:
+        """
+        Return what `function` is by its fields.
+        """
+        return self["funcid"] or self["opfuncid"] or self["aggfnoid"] or self["winfnoid"] or 0
 
     def __missing__(self, field: str) -> None:
         return None
@@ -51,10 +75,10 @@ class Node(dict[str, Any]):
 
 def read(text: str) -> Any:
     """
-    Return the tree: Nodes, lists, numbers, truth values, words and None.
+    Return the tree: Nodes, lists, numbers, truth values, words and None. Nobody changes it: what is alike in it is one object.
     """
-    pieces = iter(_PIECE.findall(_NOISE.sub("", text)))
-    return _value(next(pieces), pieces, _Scalars(_WORDS))
+    pieces = iter(_PIECE.findall(_ALIASES.sub("<>", _PLACES.sub("location -1", text))))
+    return _value(next(pieces), pieces)
 
 
 def queries_of(text: str) -> list[Node]:
@@ -72,61 +96,75 @@ def queries_of(text: str) -> list[Node]:
     return found
 
 
-def walk(node: Node) -> list[Node]:
+def regclass(node: Node) -> int:
     """
-    Return the node and everything below it, in no order that means anything.
+    Return the OID of the relation that a constant names, as in nextval('carts_id_seq'); 0 for any other node.
     """
-    found = [node]
-    for one in found:
-        found.extend(one.children)
-    return found
+    if node.tag != "CONST" or node["consttype"] != _REGCLASS or node["constisnull"]:
+        return 0
+    return int.from_bytes(node["constvalue"][:4], "little")
 
 
-class _Scalars(dict[str, Any]):
-    """
-    What a piece means; most come back again and again.
-    """
-
-    def __missing__(self, piece: str) -> Any:
-        self[piece] = value = int(piece) if _INTEGER.fullmatch(piece) else _word(piece)
-        return value
+def _value(piece: str, pieces: Iterator[str]) -> Any:
+    if piece == "(":
+        return _list(pieces)
+    if piece[0] != "{":
+        return _scalar(piece)
+    return _whole(piece) if piece[-1] == "}" else _node(piece, pieces)
 
 
-def _word(piece: str) -> Any:
-    if piece.startswith("["):
-        return bytes(int(number) & 255 for number in piece[1:-1].split())
-    if piece.startswith('"') and piece.endswith('"') and len(piece) > 1:
-        piece = piece[1:-1]
-    return _ESCAPE.sub(r"\1", piece)
-
-
-def _value(piece: str, pieces: Iterator[str], scalars: _Scalars) -> Any:
-    if piece == "{":
-        return _node(pieces, scalars)
-    return _list(pieces, scalars) if piece == "(" else scalars[piece]
-
-
-def _node(pieces: Iterator[str], scalars: _Scalars) -> Node:
-    node = Node(next(pieces))
-    field = ""
+def _node(head: str, pieces: Iterator[str]) -> Node:
+    tag, _, fields = head[1:].partition(" ")
+    node = Node(tag, _fields(fields))
     for piece in pieces:
         if piece == "}":
+            node.function = node.called()
             return node
-        if piece[0] == "[":
-            node[field] = scalars[piece]  # the bytes of a constant, behind their number
-            continue
-        field = piece[1:]
-        value = next(pieces)
-        if value not in _OPENING:
-            node[field] = scalars[value]
+        if " " in piece:
+            node.update(_fields(piece))
         else:
-            node[field] = _value(value, pieces, scalars)
-            _adopt(node, node[field])
+            node[piece[1:]] = value = _value(next(pieces), pieces)
+            _adopt(node, value)
     raise ValueError("the node text ends inside a node")
 
 
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
+def _list(pieces: Iterator[str]) -> list[Any]:
+    found: list[Any] = []
+    for piece in pieces:
+        if piece == ")":
+            return found
+        found.append(_value(piece, pieces))
+    raise ValueError("the node text ends inside a list")
+
+
+@lru_cache(maxsize=10_000)
+def _whole(piece: str) -> Node:
+    """
+    Return a node that has no nodes in it.
+    """
+    tag, _, fields = piece[1:-1].partition(" ")
+    return Node(tag, _fields(fields))
+
+
+@lru_cache(maxsize=10_000)
+def _fields(piece: str) -> dict[str, Any]:
+    pairs = (field[1:].split(" ", 1) for field in _FIELDS.findall(piece))
+    return {name: _scalar(value) for name, value in pairs}
+
+
+@lru_cache(maxsize=10_000)
+def _scalar(piece: str) -> Any:
+    if piece in _WORDS:
+        return _WORDS[piece]
+    if piece[0] == "(":
+        return [int(number) for number in piece[2:-1].split()]
+    if piece[-1] == "]" and " [" in piece:
+        return bytes(int(number) & 255 for number in piece[piece.index("[") + 1 : -1].split())
+    if _INTEGER.fullmatch(piece):
+        return int(piece)
+    if piece.startswith('"') and piece.endswith('"') and len(piece) > 1:
+        piece = piece[1:-1]
+    return _ESCAPE.sub(r"\1", piece)
 
 
 def _adopt(node: Node, value: Any) -> None:
@@ -137,13 +175,5 @@ def _adopt(node: Node, value: Any) -> None:
             _adopt(node, one)
 
 
-def _list(pieces: Iterator[str], scalars: _Scalars) -> list[Any]:
-    found: list[Any] = []
-    for piece in pieces:
-        if piece == ")":
-            return found
-        if found or piece not in _NUMBERS:
-            found.append(_value(piece, pieces, scalars))
-        else:
-            return [int(number) for number in iter(lambda: next(pieces), ")")]
-    raise ValueError("the node text ends inside a list")
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)

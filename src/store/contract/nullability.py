@@ -28,6 +28,8 @@ class Prover:
 
     def __init__(self) -> None:
         self._assumed: set[tuple[int, int]] = set()
+        self._leant_on: set[tuple[int, int]] = set()
+        self._found: dict[tuple[int, int], bool] = {}
         self._rules: dict[str, Callable[[Node, Scope], bool]] = {
             "AGGREF": lambda node, scope: aggregates.is_never_null(node, scope, self.every),
             "CASEEXPR": self._case,
@@ -111,8 +113,7 @@ class Prover:
         here = scope.up(var["varlevelsup"] or 0)
         if here is None:
             return False
-        own = Node("VAR")
-        own.update(var, varlevelsup=0)
+        own = Node("VAR", {**var, "varlevelsup": 0})
         if key_of(own) in here.known:
             return True
         entry = here.entry(var["varno"])
@@ -139,13 +140,21 @@ class Prover:
         Prove a recursive query by induction: if its own rows hold no NULL, the next ones hold none.
         """
         step = (id(source.query), number)
+        if step in self._found:
+            return self._found[step]
         if step in self._assumed:
+            self._leant_on.add(step)
             return True
         self._assumed.add(step)
-        try:
-            return self.column(source, number)
-        finally:
-            self._assumed.remove(step)
+        before = len(self._found)
+        answer = self.column(source, number)
+        self._assumed.remove(step)
+        if not answer and step in self._leant_on:  # what was proven by what does not hold
+            for one in [*self._found][before:]:
+                del self._found[one]
+        self._leant_on.discard(step)
+        self._found[step] = answer
+        return answer
 
     def _merged(self, entry: Node, var: Node, scope: Scope) -> bool:
         """
@@ -198,7 +207,7 @@ class Prover:
         if node["funcretset"]:
             sets = [one for target in scope.query["targetList"] for one in expressions(target) if _is_set(one)]
             return len(sets) == 1 and 1 in self._columns_of_set(node, scope)
-        if function.name in allowed.ALWAYS:
+        if function.signature.replace('"', "") in allowed.ALWAYS:
             return True
         if function.name in allowed.FIRST:
             return self.proven(node["args"][0], scope)
@@ -213,8 +222,7 @@ class Prover:
         if node.tag == "OPEXPR":
             return self.every(node["args"], scope)
         left, array = node["args"]
-        is_full = array.tag == "ARRAYEXPR" and not array["multidims"] and self.every(array["elements"], scope)
-        return is_full and self.proven(left, scope)
+        return names.has_elements(array) and self.every([left, *array["elements"]], scope)
 
     def _sublink(self, node: Node, scope: Scope) -> bool:
         kind: int = node["subLinkType"]
@@ -264,7 +272,9 @@ def _is_allowed(node: Node, scope: Scope) -> bool:
     function = scope.catalog.functions.get(node["opfuncid"])
     if operator is None or not operator.is_built_in or node["opretset"]:
         return False
-    return operator.name in allowed.OPERATORS or (function is not None and function.name in allowed.MATCHES)
+    if function is None or function.name in allowed.EXCEPTIONS:
+        return False
+    return operator.name in allowed.OPERATORS or function.name in allowed.MATCHES
 
 
 def _is_set(node: Node) -> bool:
@@ -281,8 +291,7 @@ def _without_join(node: Node, join: int) -> Node:
     """
     Return the expression as it is on the side of the join that is there.
     """
-    copy = Node(node.tag)
-    copy.update(node)
+    copy = Node(node.tag, node)
     if node.tag == "VAR":
         copy["varnullingrels"] = [one for one in node.many("varnullingrels") if one != join]
     elif isinstance(node["arg"], Node):

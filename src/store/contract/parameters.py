@@ -1,168 +1,276 @@
 """
-Which parameters are required: None can never be meant, because it would be refused or would match nothing.
+Which parameters are required: with None in its place the statement is refused, or finds no row and changes nothing. Proven from
+the analysed query, never guessed: whatever is unknown is optional.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from enum import Enum
-from typing import Any, cast
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from store.contract import scope as names
+from store.contract.catalog import ON_INSERT, ON_UPDATE, Relation
 from store.contract.nodes import Node
 from store.contract.scope import Scope
 
-
-class Use(Enum):
-    """
-    What a parameter's value is used for.
-    """
-
-    DEMANDED = "stored into a column that takes no NULL"
-    FILTER = "compared by a strict operator, so that NULL matches nothing"
-    OTHER = "anything else"
+_IS_TRUE, _IS_SCALAR, _IS_NOT_NULL = 0, 4, 1
+_USER_VALUE = 1  # OVERRIDING USER VALUE: what is given for an identity column is not looked at
+_NONE = frozenset[int]()
 
 
 def required(scope: Scope, count: int) -> tuple[bool, ...]:
     """
-    Return for $1, $2, ... whether it is required: demanded somewhere, a filter of the whole, or a filter and nothing else.
+    Return for $1, $2, ... whether it is required: by the query itself, and by each WITH that changes rows.
     """
-    uses: dict[int, set[Use]] = {}
-    for number, use in _Walker().statement(scope, shown=True):
-        uses.setdefault(number, set()).add(use)
-    for number in range(1, count + 1):
-        if ("$", number) in scope.known and not scope.query["hasModifyingCTE"]:  # without it there is no row at all
-            uses[number] = {Use.FILTER}
-    found = (uses.get(number, set[Use]()) for number in range(1, count + 1))
-    return tuple(Use.DEMANDED in one or one == {Use.FILTER} for one in found)
+    proof = _Proof()
+    changing = [one["ctequery"] for one in scope.query.many("cteList") if one["ctequery"]["commandType"] != names.SELECT]
+    found = _common(proof.without_rows(one) for one in [scope, *map(scope.inside, changing)])
+    return tuple(number in found for number in range(1, count + 1))
 
 
-class _Walker:
+class _Proof:
     """
-    Follows values from parameters to where they end; a column of a subquery counts where it is used.
+    Collects parameters by what becomes of a query, a condition or an expression where they are NULL.
     """
 
     def __init__(self) -> None:
-        self._seen: set[tuple[Any, ...]] = set()
+        self._queries: dict[int, frozenset[int]] = {}
+        self._columns: dict[tuple[int, int], frozenset[int]] = {}
+        self._conditions: dict[str, Callable[[Node, Scope], frozenset[int] | None]] = {
+            "BOOLEANTEST": lambda node, scope: self._true(node["arg"], scope) if node["booltesttype"] == _IS_TRUE else _NONE,
+            "BOOLEXPR": self._combined,
+            "NULLTEST": self._not_null,
+            "SCALARARRAYOPEXPR": self._any_or_all,
+            "SUBLINK": self._found,
+        }
+        self._values: dict[str, Callable[[Node, Scope], frozenset[int]]] = {
+            "COALESCEEXPR": lambda node, scope: _common(self.null(one, scope) for one in node["args"]),
+            "PARAM": lambda node, _: frozenset([node["paramid"]]) if node["paramkind"] == 0 else _NONE,
+            # (a, b) > (NULL, 1) is never true, (a, b) > (1, NULL) may be.
+            "ROWCOMPAREEXPR": lambda node, scope: _every(self.null(node[side][0], scope) for side in ("largs", "rargs")),
+            "SUBLINK": self._scalar,
+            "VAR": self._var,
+        }
 
-    def statement(self, scope: Scope, *, shown: bool) -> Iterator[tuple[int, Use]]:
+    def without_rows(self, scope: Scope) -> frozenset[int]:
         """
-        Iterate over the uses in a query; what it shows counts where nobody else asks for it.
+        Return those without which a query has no row and changes none, or is refused.
         """
+        key = id(scope.query)
+        if key not in self._queries:
+            self._queries[key] = _NONE  # where a recursive query looks at itself
+            self._queries[key] = self._without_rows(scope)
+        return self._queries[key]
+
+    def _without_rows(self, scope: Scope) -> frozenset[int]:
         query = scope.query
-        for one in query.many("cteList"):
-            yield from self.statement(scope.inside(one["ctequery"]), shown=False)
-        for entry in query.many("rtable"):
-            yield from self._entry(entry, scope)
-        yield from self._stored(query, scope)
-        for field in ("jointree", "mergeJoinCondition", "havingQual"):
-            yield from self._conditions(query[field], scope)
-        for field in ("limitCount", "limitOffset", "windowClause"):
-            yield from self._below(query[field], scope, Use.OTHER)
-        yield from self._shown(scope, shown=shown)
+        if scope.is_replaced:
+            return _NONE
+        if query["setOperations"] is not None:
+            return self._arm(query["setOperations"], scope)
+        if query["commandType"] == names.MERGE:
+            return self._merge(scope)
+        found = self._true(query["havingQual"], scope)
+        if query["commandType"] != names.SELECT or not scope.is_one_group:
+            found |= self._tree(query["jointree"], scope)
+        return found | self._stored(query, query["commandType"], scope)
 
-    def _shown(self, scope: Scope, *, shown: bool) -> Iterator[tuple[int, Use]]:
-        for arm in scope.arms():
-            for one in arm.targets():
-                if shown or one["resjunk"]:
-                    yield from self._value(one["expr"], arm, Use.OTHER)
-
-    def _entry(self, entry: Node, scope: Scope) -> Iterator[tuple[int, Use]]:
-        if entry["rtekind"] == names.SUBQUERY:
-            yield from self.statement(scope.inside(entry["subquery"]), shown=False)
-        for one in entry.many("functions"):  # a strict function that returns a set returns none
-            is_alone = len(entry["functions"]) == 1 and self._is_strict_set(one["funcexpr"], scope)
-            if len(entry["functions"]) == 1 and not one["funcexpr"]["funcretset"]:
-                continue  # one value: it counts where it is used
-            for argument in one["funcexpr"].many("args"):
-                yield from self._value(argument, scope, Use.FILTER if is_alone else Use.OTHER)
-        for field in ("tablefunc", "tablesample", "securityQuals"):
-            yield from self._below(entry[field], scope, Use.OTHER)
-
-    def _stored(self, query: Node, scope: Scope) -> Iterator[tuple[int, Use]]:
+    def _arm(self, tree: Node, scope: Scope, number: int | None = None) -> frozenset[int]:
         """
-        Iterate over what is stored: by INSERT and UPDATE, ON CONFLICT and the actions of MERGE.
+        Return those without which the arms of a set operation have no row or, of a column, nothing but NULL.
         """
-        if query["commandType"] == names.SELECT:
-            return
-        relation = scope.catalog.relations.get(scope.entry(query["resultRelation"])["relid"])
-        lists: list[list[Node]] = [query.many("targetList")]
-        for one in query.many("mergeActionList"):
-            lists.append(one.many("targetList"))
-            yield from self._conditions(one["qual"], scope)
-        if (conflict := query["onConflict"]) is not None:
-            lists.append(conflict.many("onConflictSet"))
-            yield from self._conditions(conflict["onConflictWhere"], scope)
-        for target in (one for targets in lists for one in targets):
-            column = relation.attributes.get(target["resno"]) if relation is not None else None
-            demands = column is not None and column.demands and not target["resjunk"]
-            yield from self._value(target["expr"], scope, Use.DEMANDED if demands else Use.OTHER)
+        if tree.tag == "RANGETBLREF":
+            arm = scope.inside(scope.entry(tree["rtindex"])["subquery"])
+            return self.without_rows(arm) if number is None else self.column(arm, number)
+        left = self._arm(tree["larg"], scope, number)
+        if tree["op"] == names.EXCEPT:
+            return left
+        right = self._arm(tree["rarg"], scope, number)
+        return left | right if tree["op"] == names.INTERSECT else left & right
 
-    def _conditions(self, tree: Any, scope: Scope) -> Iterator[tuple[int, Use]]:
-        if not isinstance(tree, Node) or tree.tag == "RANGETBLREF":
-            return
-        if tree.tag not in {"FROMEXPR", "JOINEXPR"}:
-            yield from self._value(tree, scope, Use.FILTER)
-            return
-        for part in [*tree.many("fromlist"), tree["larg"], tree["rarg"], tree["quals"]]:
-            yield from self._conditions(part, scope)
+    def _tree(self, tree: Node, scope: Scope) -> frozenset[int]:
+        """
+        Return those without which a join has no row.
+        """
+        if tree.tag == "RANGETBLREF":
+            return self._entry(scope.entry(tree["rtindex"]), scope)
+        found = _every(self._tree(one, scope) for one in names.always_there(tree))
+        if tree.tag == "FROMEXPR" or tree["jointype"] == names.INNER:
+            found |= self._true(tree["quals"], scope)
+        return found
 
-    def _value(self, node: Any, scope: Scope, use: Use) -> Iterator[tuple[int, Use]]:
+    def _entry(self, entry: Node, scope: Scope) -> frozenset[int]:
+        if (source := scope.source(entry)) is not None:
+            return self.without_rows(source)
+        functions = entry.many("functions")
+        is_set = len(functions) == 1 and functions[0]["funcexpr"]["funcretset"]
+        return self._strict_call(functions[0]["funcexpr"], scope) if is_set else _NONE
+
+    def _strict_call(self, call: Node, scope: Scope) -> frozenset[int]:
+        """
+        Return those without which a function in FROM returns NULL, or no row where it returns a set.
+        """
+        function = scope.catalog.functions.get(call["funcid"])
+        is_strict = call.tag == "FUNCEXPR" and function is not None and function.is_strict
+        return _every(self.null(one, scope) for one in call.many("args")) if is_strict else _NONE
+
+    def _stored(self, action: Node, command: int, scope: Scope) -> frozenset[int]:
+        """
+        Return those that no row can be stored without: its column takes no NULL, and no trigger sees it before.
+        """
+        event = {names.INSERT: ON_INSERT, names.UPDATE: ON_UPDATE}.get(command)
+        relation = scope.catalog.relations.get(scope.entry(scope.query["resultRelation"])["relid"]) if event else None
+        if event is None or relation is None or relation.fills(event):
+            return _NONE
+        is_own = scope.query["override"] == _USER_VALUE
+        targets = [one for one in action.many("targetList") if _demands(relation, one, is_own=is_own)]
+        return _every(self._given(one["expr"], scope) for one in targets)
+
+    def _given(self, expression: Node, scope: Scope) -> frozenset[int]:
+        """
+        Return those without which a row that is stored has a NULL; of several rows that are written out, any.
+        """
+        entry = scope.entry(expression["varno"]) if expression.tag == "VAR" else Node("")
+        if entry["rtekind"] == names.VALUES and not expression["varlevelsup"]:
+            return _every(self.null(row[expression["varattno"] - 1], scope) for row in entry["values_lists"])
+        return self.null(expression, scope)
+
+    def _merge(self, scope: Scope) -> frozenset[int]:
+        """
+        Return those without which none of the actions does anything.
+        """
+        query, tree = scope.query, scope.query["jointree"]
+        source = _every(self._tree(one, scope) for one in tree.many("fromlist"))
+        matching = self._true(query["mergeJoinCondition"] or tree["quals"], scope)
+        found: list[frozenset[int]] = []
+        for action in (one for one in query.many("mergeActionList") if one["commandType"] != names.NOTHING):
+            own = self._true(action["qual"], scope) | self._stored(action, action["commandType"], scope)
+            if action["matchKind"] != names.NOT_MATCHED_BY_SOURCE:
+                own |= source
+            is_matched = action["matched"] if action["matchKind"] is None else action["matchKind"] == names.MATCHED
+            found.append(own | matching if is_matched else own)
+        return _common(found)
+
+    # --- conditions and values -----------------------------------------------------------------------------------
+
+    def _true(self, condition: Any, scope: Scope) -> frozenset[int]:
+        """
+        Return those without which a condition is not true.
+        """
+        rule = self._conditions.get(condition.tag) if isinstance(condition, Node) else None
+        found = rule(condition, scope) if rule is not None else None
+        return self.null(condition, scope) if found is None else found
+
+    def _combined(self, node: Node, scope: Scope) -> frozenset[int]:
+        parts: list[Node] = node["args"]
+        if node["boolop"] == "not":
+            return self.null(parts[0], scope)
+        found = (self._true(one, scope) for one in parts)
+        return _every(found) if node["boolop"] == "and" else _common(found)
+
+    def _not_null(self, node: Node, scope: Scope) -> frozenset[int]:
+        is_test = node["nulltesttype"] == _IS_NOT_NULL and not node["argisrow"]
+        return self.null(node["arg"], scope) if is_test else _NONE
+
+    def _found(self, node: Node, scope: Scope) -> frozenset[int] | None:
+        """
+        Follow EXISTS and ANY into the subquery.
+        """
+        if node["subLinkType"] not in {names.EXISTS, names.ANY}:
+            return None
+        return self.without_rows(scope.inside(node["subselect"])) | self.null(node["testexpr"], scope)
+
+    def _any_or_all(self, condition: Node, scope: Scope) -> frozenset[int] | None:
+        """
+        Return those without which nothing of an array is equal, or not all of it.
+        """
+        if not scope.is_strict(condition):
+            return None
+        left, array = condition["args"]
+        elements = [self.null(one, scope) for one in array["elements"]] if names.has_elements(array) else []
+        found = self.null(array, scope)
+        if condition["useOr"]:
+            return found | self.null(left, scope) | (_common(elements) if elements else _NONE)
+        return found | _every(elements) | (self.null(left, scope) if elements else _NONE)
+
+    def null(self, node: Any, scope: Scope) -> frozenset[int]:
+        """
+        Return those without which an expression is NULL, or a scalar subquery has no row.
+        """
         if not isinstance(node, Node):
-            return
-        if node.tag == "PARAM" and node["paramkind"] == 0:
-            yield node["paramid"], use
-        elif node.tag == "VAR":
-            yield from self._column(node, scope, use)
-        elif node.tag == "SUBLINK":
-            inner = scope.inside(node["subselect"])
-            yield from self.statement(inner, shown=node["subLinkType"] != 0)
-            yield from self._value(node["testexpr"], scope, use)
-        elif node.tag in names.CASTS or scope.is_strict(node) or (node.tag == "BOOLEXPR" and use is Use.FILTER):
-            yield from self._below(node, scope, use)
-        elif node.tag == "ROWCOMPAREEXPR":  # (a, b) > (NULL, 1) is never true, (a, b) > (1, NULL) may be
-            yield from self._value(node["rargs"][0], scope, use)
-            yield from self._below([*node["largs"], *node["rargs"][1:]], scope, Use.OTHER)
-        elif node.tag == "ARRAYEXPR" and use is Use.FILTER:  # x IN ($1, $2)
-            yield from self._below(node["elements"], scope, use)
-        else:
-            yield from self._below(node, scope, Use.OTHER)
+            return _NONE
+        if node.tag in names.CASTS:
+            return self.null(node["arg"], scope)
+        if scope.is_strict(node):
+            return _every(self.null(one, scope) for one in names.strict_arguments(node))
+        rule = self._values.get(node.tag)
+        return rule(node, scope) if rule is not None else _NONE
 
-    def _below(self, value: Any, scope: Scope, use: Use) -> Iterator[tuple[int, Use]]:
-        for one in value.children if isinstance(value, Node) else cast("list[Any]", value or []):
-            yield from self._value(one, scope, use)
+    def _scalar(self, node: Node, scope: Scope) -> frozenset[int]:
+        if node["subLinkType"] != _IS_SCALAR:
+            return _NONE
+        inner = scope.inside(node["subselect"])
+        return self.without_rows(inner) | self.column(inner, 1)
 
-    def _column(self, var: Node, scope: Scope, use: Use) -> Iterator[tuple[int, Use]]:
+    def _var(self, var: Node, scope: Scope) -> frozenset[int]:
         """
         Follow a column into the query, the VALUES, the join or the group it comes from.
         """
         here = scope.up(var["varlevelsup"] or 0)
         number: int = var["varattno"]
-        step = (id(here.query) if here is not None else 0, var["varno"], number, use)
-        if here is None or step in self._seen:
-            return
-        self._seen.add(step)
-        entry = here.entry(var["varno"])
-        if entry["rtekind"] == names.VALUES:
-            for row in entry["values_lists"]:
-                yield from self._value(row[number - 1], here, use)
-        elif entry["rtekind"] in {names.JOIN, names.GROUP}:
-            expressions: list[Node] = entry["joinaliasvars" if entry["rtekind"] == names.JOIN else "groupexprs"]
-            yield from self._value(expressions[number - 1], here, use)
-        elif entry["rtekind"] == names.FUNCTION:
-            yield from self._of_function(entry, number, here, use)
-        elif entry["rtekind"] != names.RELATION and (source := here.source(entry)) is not None:
-            for arm in source.arms():
-                yield from self._value(arm.output(number), arm, use)
+        entry = here.entry(var["varno"]) if here is not None else Node("")
+        kind: int = entry["rtekind"]
+        if here is None or number <= 0:
+            return _NONE
+        if kind == names.VALUES:
+            return _common(self.null(row[number - 1], here) for row in entry["values_lists"])
+        if kind in {names.JOIN, names.GROUP}:
+            return self.null(entry["joinaliasvars" if kind == names.JOIN else "groupexprs"][number - 1], here)
+        if kind == names.FUNCTION:
+            call = _call_of(entry["functions"], number)
+            return _NONE if call is None else self._strict_call(call, here)
+        source = here.source(entry)
+        return self.without_rows(source) | self.column(source, number) if source is not None else _NONE
 
-    def _of_function(self, entry: Node, number: int, scope: Scope, use: Use) -> Iterator[tuple[int, Use]]:
-        functions: list[Node] = entry["functions"]
-        if len(functions) == 1 and not functions[0]["funcexpr"]["funcretset"]:
-            yield from self._value(functions[0]["funcexpr"], scope, use)
-        elif use is Use.DEMANDED and number <= len(functions):  # an array that is NULL stands for rows of NULL
-            yield from self._below(functions[number - 1]["funcexpr"], scope, use)
+    def column(self, scope: Scope, number: int) -> frozenset[int]:
+        """
+        Return those without which a column of a query's answer holds nothing but NULL.
+        """
+        key = (id(scope.query), number)
+        if key not in self._columns:
+            self._columns[key] = _NONE
+            tree = scope.query["setOperations"]
+            found = self._arm(tree, scope, number) if tree is not None else self.null(scope.output(number), scope)
+            self._columns[key] = _NONE if scope.is_replaced else found
+        return self._columns[key]
 
-    @staticmethod
-    def _is_strict_set(call: Node, scope: Scope) -> bool:
-        function = scope.catalog.functions.get(call["funcid"])
-        return bool(call["funcretset"]) and function is not None and function.is_strict
+
+def _call_of(functions: list[Node], number: int) -> Node | None:
+    """
+    Return the call that a column of ROWS FROM comes from, None for its ordinality.
+    """
+    for one in functions:
+        if number <= one["funccolcount"]:
+            call: Node = one["funcexpr"]
+            return call
+        number -= one["funccolcount"]
+    return None
+
+
+def _demands(relation: Relation, target: Node, *, is_own: bool) -> bool:
+    """
+    Whether a NULL for this column is refused: by the table, or before by the type that it becomes.
+    """
+    column = relation.attributes.get(target["resno"])
+    if column is None or target["resjunk"] or (is_own and column.has_default):
+        return False
+    return column.is_not_null or (column.is_demanding_type and target["expr"].tag in {"PARAM", "COERCETODOMAIN"})
+
+
+def _every(parts: Iterable[frozenset[int]]) -> frozenset[int]:
+    return _NONE.union(*parts)
+
+
+def _common(parts: Iterable[frozenset[int]]) -> frozenset[int]:
+    found = list(parts)
+    return found[0].intersection(*found[1:]) if found else _NONE

@@ -5,6 +5,8 @@ From a refusal of PostgreSQL to its place in the .sql file: the server counts ch
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import psycopg
 
@@ -20,12 +22,12 @@ _MENDS = {
     "42703": "correct the name, or migrate first",
     "42804": "cast one of the two",
     "42883": "correct the name, or cast the arguments",
-    "42P01": "correct the name, or migrate first; names are written with their schema",
+    "42P01": "correct the name, or migrate first (your own folder: --migrations); names are written with their schema",
     "42P18": "cast the parameter, as in :name::text",
 }
 
 
-def finding(statement: Statement, sqlstate: str, message: str, position: int | None) -> Finding:
+def finding(statement: Statement, sqlstate: str, message: str, position: int | None, context: str | None = None) -> Finding:
     """
     Return why PostgreSQL refuses a statement, at the file, line and column it means.
     """
@@ -34,6 +36,8 @@ def finding(statement: Statement, sqlstate: str, message: str, position: int | N
     message = _named(message, statement)
     line, column = (statement.line, 1) if position is None else _place(statement, position)
     mend = _MENDS.get(sqlstate, "correct the SQL or the schema")
+    if context:
+        message, mend = f"{message}, in {context.splitlines()[0]}", "correct what is named there"
     return Finding(statement.path, line, column, "query-refused", f"{statement.title}: {message} ({sqlstate})", mend)
 
 
@@ -41,7 +45,26 @@ def finding_of_error(statement: Statement, error: psycopg.Error) -> Finding:
     """
     Return an error of the driver as a finding; its place in an EXPLAIN is not one in the file.
     """
-    return finding(statement, error.sqlstate or "XX000", error.diag.message_primary or "PostgreSQL refused the statement", None)
+    return finding(
+        statement,
+        error.sqlstate or "XX000",
+        error.diag.message_primary or "PostgreSQL refused the statement",
+        None,
+        error.diag.context,
+    )
+
+
+def grouped(found: Sequence[tuple[Statement, Finding]]) -> Iterator[Finding]:
+    """
+    Yield what is wrong with the texts of one entry, each fault once: most of them fail alike.
+    """
+    alike: dict[tuple[str, int, int], list[Finding]] = {}
+    for statement, each in found:
+        fault = each.message.removeprefix(f"{statement.title}: ")
+        alike.setdefault((fault, each.line, each.column), []).append(each)
+    for (fault, *_), (first, *others) in alike.items():
+        more = f" (and {len(others)} more of its texts)" if others else ""
+        yield replace(first, message=f"{first.message.removesuffix(fault).removesuffix(': ')}{more}: {fault}")
 
 
 def _place(statement: Statement, position: int) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import importlib
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -38,6 +38,19 @@ class Project:
     """Where the DTOs are imported from; None where they are not known, and rows not compared."""
     callers: Path | None = None
     prefix: str = "app"
+    grants: Path | None = None
+    """The file that gives store_app its rights; None where they are not held to the queries."""
+    checks: Path | None = None
+    """More queries that store_app runs, without contracts."""
+    owned: frozenset[str] = frozenset()
+    """The files whose queries only the owner of the schema runs."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """
+        Whether this is a team's folder.
+        """
+        return self.prefix != "store"
 
     @cached_property
     def statements(self) -> tuple[Statement, ...]:
@@ -49,6 +62,22 @@ class Project:
             if statement.domain == "schema":
                 raise QueryFileError(f"{statement.path}:1: schema.contract is a reserved name: call the file something else")
         return loaded
+
+    def no_dto(self, name: str) -> str:
+        """
+        Return why this is the name of no DTO: 'Outer is a dataclass: ...', 'there is no DTO Outer'.
+        """
+        kind = getattr(sys.modules.get(self.module or ""), name, None)
+        if kind is None:
+            return f"there is no DTO {name}"
+        return f"{name} is {'a dataclass' if is_dataclass(kind) else 'no pydantic model'}: a DTO is a pydantic model"
+
+    @property
+    def rights(self) -> Sequence[Path]:
+        """
+        Return the files that make the roles and give them their rights, in the order in which they are run.
+        """
+        return () if self.grants is None else (self.grants.with_name("roles.sql"), self.grants)
 
     def contract_of(self, domain: str) -> Path:
         """
@@ -70,6 +99,9 @@ def own() -> Project:
         module="store.models",
         callers=Path(__file__).resolve().parents[1],
         prefix="store",
+        grants=sql / "grants.sql",
+        checks=sql / "checks",
+        owned=frozenset({"demo"}),
     )
 
 

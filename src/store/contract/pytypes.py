@@ -97,6 +97,14 @@ def alternatives(annotation: Any) -> tuple[bool, list[Any]]:
     return len(others) < len(found), others
 
 
+def takes_null_elements(choices: Sequence[Any]) -> bool:
+    """
+    Whether a list may hold None, as list[int | None] does; of what is no list nothing is said.
+    """
+    inner = [item for each in choices for item in _arguments(each)]
+    return not inner or any(is_optional or takes_all(others) for is_optional, others in map(alternatives, inner))
+
+
 def takes_all(choices: Sequence[Any]) -> bool:
     """
     Whether nothing is refused.
@@ -178,12 +186,16 @@ def _metadata(annotation: Any) -> Iterator[Any]:
 
 
 def _items(annotation: Any) -> list[Any]:
+    return [item for each in _arguments(annotation) for item in alternatives(each)[1]]
+
+
+def _arguments(annotation: Any) -> list[Any]:
     origin = get_origin(annotation)
     if origin is None and annotation in (list, tuple):
         return [Any]
     if not isinstance(origin, type) or not issubclass(origin, _SEQUENCES):
         return []
-    return [item for each in get_args(annotation) if each is not ... for item in alternatives(each)[1]]
+    return [each for each in get_args(annotation) if each is not ...]
 
 
 def _values(kind: Any) -> list[object] | None:

@@ -4,127 +4,169 @@ The proof that a query answers with at most one row, and what it rests on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, KeysView
+from dataclasses import dataclass
 from typing import Any
 
 from store.contract import scope as names
 from store.contract.access import called
 from store.contract.catalog import UniqueIndex
-from store.contract.nodes import Node, walk
+from store.contract.nodes import Node
 from store.contract.scope import Scope
 
 _LIMIT_COUNT = 0  # and not WITH TIES
+_INTEGERS = {20, 21, 23}
+
+
+@dataclass(frozen=True, slots=True)
+class _Equality:
+    """
+    That a column equals one value.
+    """
+
+    column: int
+    operator: int
+    collation: int
+    needs: frozenset[int]
+    """The relations of which one row makes it one value."""
 
 
 def at_most_one(scope: Scope) -> str | None:
     """
     Return why there is at most one row: unique indexes by name, 'limit 1', 'aggregate', 'single values'; None without a proof.
     """
-    query = scope.query
-    if query["setOperations"] is not None or (query["commandType"] != names.SELECT and not query["returningList"]):
-        return None
-    if query["limitCount"] is not None and query["limitOption"] == _LIMIT_COUNT and _is_one(query["limitCount"]):
-        return "limit 1"
-    if query["hasTargetSRFs"]:
-        return None
-    is_grouped = bool(query["groupClause"] or query["groupingSets"])
-    if query["commandType"] == names.SELECT and (query["hasAggs"] or query["havingQual"]) and not is_grouped:
-        return "aggregate"
-    if query["groupingSets"] or any(one["matchKind"] == names.NOT_MATCHED_BY_SOURCE for one in query.many("mergeActionList")):
-        return None
-    return _single(scope)
+    return _Rows().of(scope)
 
 
-def _single(scope: Scope) -> str | None:
+class _Rows:
     """
-    Prove every relation of the join single, each by what is single before it.
+    Proves queries, each of them once.
     """
-    query = scope.query
-    wanted = {*_relations(query["jointree"])}
-    if query["commandType"] == names.MERGE:
-        wanted.add(query["resultRelation"])
-    elif query["commandType"] in {names.UPDATE, names.DELETE}:
-        wanted = {query["resultRelation"]}  # a row is changed once, however often it is joined
-    proofs: dict[int, str] = {}
-    grown = True
-    while grown and not wanted <= proofs.keys():
-        grown = False
-        for number in {*_relations(query["jointree"]), *wanted} - proofs.keys():
-            proof = _proof(number, scope, proofs.keys())
-            if proof is not None:
-                proofs[number] = proof
-                grown = True
-    if not wanted <= proofs.keys():
-        return None
-    named = [proofs[number] for number in sorted(wanted) if proofs[number] != "single values"]
-    return ", ".join(dict.fromkeys(", ".join(named).split(", "))) if named else "single values"
+
+    def __init__(self) -> None:
+        self._known: dict[int, str | None] = {}
+
+    def of(self, scope: Scope) -> str | None:
+        """
+        Return the proof of a query.
+        """
+        key = id(scope.query)
+        if key not in self._known:
+            self._known[key] = None  # of itself a recursive query proves nothing
+            self._known[key] = self._of(scope)
+        return self._known[key]
+
+    def _of(self, scope: Scope) -> str | None:
+        query = scope.query
+        is_read = query["commandType"] == names.SELECT
+        if query["setOperations"] is not None or scope.is_replaced or not (is_read or query["returningList"]):
+            return None
+        if query["limitCount"] is not None and query["limitOption"] == _LIMIT_COUNT and _is_one(query["limitCount"], scope):
+            return "limit 1"
+        if query["hasTargetSRFs"]:
+            return None
+        is_grouped = bool(query["groupClause"] or query["groupingSets"])
+        if is_read and (query["hasAggs"] or query["havingQual"]) and not is_grouped:
+            return "aggregate"
+        if query["groupingSets"] or any(
+            one["matchKind"] == names.NOT_MATCHED_BY_SOURCE for one in query.many("mergeActionList")
+        ):
+            return None
+        return self._single(scope)
+
+    def _single(self, scope: Scope) -> str | None:
+        """
+        Prove every relation of the join single, each by what is single before it.
+        """
+        query = scope.query
+        equalities: dict[int, list[_Equality]] = {}
+        if not _gather(query["jointree"], scope, equalities):
+            return None
+        wanted = {*equalities}
+        if query["commandType"] == names.MERGE:
+            wanted.add(query["resultRelation"])
+            _add(query["mergeJoinCondition"], [query["resultRelation"]], scope, equalities)
+        elif query["commandType"] in {names.UPDATE, names.DELETE}:
+            wanted = {query["resultRelation"]}  # a row is changed once, however often it is joined
+        proofs: dict[int, str] = {}
+        grown = True
+        while grown and not wanted <= proofs.keys():
+            grown = False
+            for number in {*equalities, *wanted} - proofs.keys():
+                proof = self._proof(number, scope, equalities.get(number, []), proofs.keys())
+                if proof is not None:
+                    proofs[number] = proof
+                    grown = True
+        if not wanted <= proofs.keys():
+            return None
+        named = [proofs[number] for number in sorted(wanted) if proofs[number] != "single values"]
+        return ", ".join(dict.fromkeys(", ".join(named).split(", "))) if named else "single values"
+
+    def _proof(self, number: int, scope: Scope, equalities: list[_Equality], single: KeysView[int]) -> str | None:
+        entry = scope.entry(number)
+        if not _columns(entry, 0) <= single:  # LATERAL: one row for each of many
+            return None
+        if entry["rtekind"] == names.VALUES:
+            return "single values" if len(entry["values_lists"]) == 1 else None
+        if entry["rtekind"] == names.FUNCTION:
+            calls: list[Node] = [one["funcexpr"] for one in entry["functions"]]
+            return "single values" if not any(one["funcretset"] for one in calls) else None
+        source = scope.source(entry)
+        if source is not None:
+            return self.of(source)
+        relation = scope.catalog.relations.get(entry["relid"])
+        if entry["rtekind"] != names.RELATION or relation is None:
+            return None
+        bound = [one for one in equalities if one.needs <= single]
+        return next((index.name for index in relation.indexes if _covers(index, bound, scope)), None)
 
 
-def _proof(number: int, scope: Scope, single: Any) -> str | None:
-    entry = scope.entry(number)
-    if not _columns(entry, 0) <= set(single):  # LATERAL: one row for each of many
-        return None
-    if entry["rtekind"] == names.VALUES:
-        return "single values" if len(entry["values_lists"]) == 1 else None
-    if entry["rtekind"] == names.FUNCTION:
-        calls: list[Node] = [one["funcexpr"] for one in entry["functions"]]
-        return "single values" if not any(one["funcretset"] for one in calls) else None
-    source = scope.source(entry)
-    if source is not None:
-        return at_most_one(source)
-    relation = scope.catalog.relations.get(entry["relid"])
-    if entry["rtekind"] != names.RELATION or relation is None:
-        return None
-    bound = list(_bound(number, scope, single))
-    return next((index.name for index in relation.indexes if _covers(index, bound, scope)), None)
-
-
-def _covers(index: UniqueIndex, bound: list[tuple[int, int, int]], scope: Scope) -> bool:
+def _covers(index: UniqueIndex, bound: list[_Equality], scope: Scope) -> bool:
     loose = scope.catalog.loose_collations
     return all(
         any(
-            column == key and operator in equalities and (used == collation or used not in loose)
-            for column, operator, used in bound
+            one.column == key and one.operator in equalities and (one.collation == collation or one.collation not in loose)
+            for one in bound
         )
         for key, collation, equalities in zip(index.keys, index.collations, index.equalities, strict=True)
     )
 
 
-def _bound(number: int, scope: Scope, single: Any) -> Iterator[tuple[int, int, int]]:
+def _gather(tree: Node, scope: Scope, found: dict[int, list[_Equality]]) -> bool:
     """
-    Iterate over the columns of a relation that equal something fixed: (column, operator, collation).
+    Collect for each relation of a join what a row of it equals: of outer joins, where that may leave it out.
+
+    False where a full join may have a row of each side.
     """
-    merge = scope.query["mergeJoinCondition"] if number == scope.query["resultRelation"] else None
-    found = [*_conditions(scope.query["jointree"], number), *([merge] if isinstance(merge, Node) else [])]
-    for condition in (part for one in found for part in _parts(one)):
-        if condition.tag != "OPEXPR" or len(condition["args"]) != 2:
-            continue
-        left, right = condition["args"]
-        for column, other in ((_unlabelled(left), right), (_unlabelled(right), left)):
-            is_own = column.tag == "VAR" and column["varno"] == number and not column["varlevelsup"]
-            if is_own and _is_fixed(other, scope, single):
-                yield column["varattno"], condition["opno"], condition["inputcollid"]
-
-
-def _conditions(tree: Node, number: int) -> Iterator[Node]:
-    """
-    Iterate over the conditions that a row of this relation fulfils: of outer joins, those that may leave it out.
-    """
-    for side in [*tree.many("fromlist"), tree["larg"], tree["rarg"]]:
-        if isinstance(side, Node) and number in _relations(side):
-            yield from _conditions(side, number)
-    filled = {names.INNER: ["larg", "rarg"], names.LEFT: ["rarg"], names.RIGHT: ["larg"]}.get(tree["jointype"], [])
-    is_joined = any(number in _relations(tree[side]) for side in filled)
-    if tree["quals"] is not None and (tree.tag == "FROMEXPR" or is_joined):
-        yield tree["quals"]
-
-
-def _relations(tree: Any) -> list[int]:
-    if not isinstance(tree, Node):
-        return []
     if tree.tag == "RANGETBLREF":
-        return [tree["rtindex"]]
-    return [one for side in [*tree.many("fromlist"), tree["larg"], tree["rarg"]] for one in _relations(side)]
+        found[tree["rtindex"]] = []
+        return True
+    if tree["jointype"] == names.FULL:
+        return False
+    sides: dict[str, list[int]] = {}
+    for name, parts in (("fromlist", tree.many("fromlist")), ("larg", [tree["larg"]]), ("rarg", [tree["rarg"]])):
+        before = {*found}
+        if not all(_gather(one, scope, found) for one in parts if isinstance(one, Node)):
+            return False
+        sides[name] = [one for one in found if one not in before]
+    bound = {names.LEFT: ["rarg"], names.RIGHT: ["larg"]}.get(tree["jointype"], ["fromlist", "larg", "rarg"])
+    _add(tree["quals"], [number for name in bound for number in sides[name]], scope, found)
+    return True
+
+
+def _add(condition: Any, numbers: list[int], scope: Scope, found: dict[int, list[_Equality]]) -> None:
+    """
+    Collect the equalities of a condition between columns of these relations and something fixed.
+    """
+    for part in _parts(condition) if isinstance(condition, Node) else ():
+        if part.tag != "OPEXPR" or len(part["args"]) != 2:
+            continue
+        left, right = part["args"]
+        for column, other in ((_unlabelled(left), right), (_unlabelled(right), left)):
+            is_own = column.tag == "VAR" and column["varno"] in numbers and not column["varlevelsup"]
+            if is_own and (needs := _needs(other, scope)) is not None:
+                equality = _Equality(column["varattno"], part["opno"], part["inputcollid"], needs)
+                found.setdefault(column["varno"], []).append(equality)
 
 
 def _parts(condition: Node) -> Iterator[Node]:
@@ -135,17 +177,17 @@ def _parts(condition: Node) -> Iterator[Node]:
         yield condition
 
 
-def _is_fixed(node: Node, scope: Scope, single: Any) -> bool:
+def _needs(node: Node, scope: Scope) -> frozenset[int] | None:
     """
-    Whether it is one value, given one row of what is single: nothing volatile, no column of anything else.
+    Return the relations of which one row makes it one value; None where nothing does: it is volatile.
 
     A column may come from a row that an outer join filled up with NULL: then the value must be NULL too, or it would be two.
     """
     if any(one.volatility == "v" for one in called(node, scope.catalog)):
-        return False
+        return None
     columns = _columns(node, 0)
-    is_plain = all(one.tag in {"VAR", "CONST", "PARAM"} | names.CASTS or scope.is_strict(one) for one in walk(node))
-    return not columns or (columns <= set(single) and is_plain)
+    is_plain = all(one.tag in {"VAR", "CONST", "PARAM"} | names.CASTS or scope.is_strict(one) for one in node.below)
+    return frozenset(columns) if not columns or is_plain else None
 
 
 def _columns(node: Node, depth: int) -> set[int]:
@@ -159,8 +201,13 @@ def _unlabelled(node: Node) -> Node:
     return node
 
 
-def _is_one(node: Node) -> bool:
-    while node.tag == "FUNCEXPR" and len(node["args"]) == 1:
+def _is_one(node: Node, scope: Scope) -> bool:
+    """
+    Whether it is written out as 0 or 1, which PostgreSQL casts to bigint.
+    """
+    function = scope.catalog.functions.get(node["funcid"])
+    if function is not None and function.is_built_in and function.name == "int8" and len(node["args"]) == 1:
         node = node["args"][0]
     value = node["constvalue"]
-    return node.tag == "CONST" and isinstance(value, bytes) and int.from_bytes(value, "little") in {0, 1}
+    is_integer = node.tag == "CONST" and node["consttype"] in _INTEGERS
+    return is_integer and isinstance(value, bytes) and int.from_bytes(value, "little") in {0, 1}

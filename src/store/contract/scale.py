@@ -6,8 +6,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from store.contract import plans
+import psycopg
+
+from store._queries import Statement
+from store.contract import places, plans
 from store.contract.database import Connection
+from store.contract.findings import Finding
 from store.contract.project import Project
 from store.contract.stats import Stats, overlay
 
@@ -38,28 +42,47 @@ class Scaled:
 @dataclass(frozen=True, slots=True)
 class Report:
     """
-    Every text, the dearest first, and the relations of the statistics that are not in this schema.
+    Every text, the dearest first, and what was left out.
     """
 
     queries: tuple[Scaled, ...]
     unknown: tuple[str, ...]
+    """The relations of the statistics that are not in this schema."""
+    unseen: tuple[str, ...] = ()
+    """The tables of which the statistics say nothing: they are planned as empty ones."""
+    refused: tuple[Finding, ...] = ()
+    """Why a text cannot be planned."""
 
 
 def scale(connection: Connection, project: Project, stats: Stats) -> Report:
     """
     Plan every query of a project twice, on a scratch server that is nobody else's. Nothing is run.
 
-    Raises CannotAnalyse before PostgreSQL 18, and psycopg.Error for a query that cannot be prepared.
+    Raises CannotAnalyse before PostgreSQL 18.
     """
     texts = [text for each in project.statements if each.kind == "query" for text in each.texts()]
     known = plans.indexes(connection)
     connection.execute("SET max_parallel_workers_per_gather = 0")  # as store_app has it
-    before = {text: plans.explain(connection, text) for text in texts}
-    costs = {text: plans.explain(connection, text, reach=False)["Total Cost"] for text in texts}
+    before, refused = _plans(connection, texts)
+    costs = {text: plans.explain(connection, text, reach=False)["Total Cost"] for text in before}
     unknown = overlay(connection, stats)
     found: list[Scaled] = []
-    for text in texts:
+    for text in before:
         plan = plans.explain(connection, text, reach=False)
         small, large = (plans.verdicts(text, plans.accesses(each, known)) for each in (before[text], plan))
         found.append(Scaled(text.title, costs[text], plan["Total Cost"], plan["Plan Rows"], small, large))
-    return Report(tuple(sorted(found, key=lambda each: (-each.cost, each.query))), tuple(unknown))
+    read = {each.relation for plan in before.values() for each in plans.accesses(plan, known)}
+    unseen = sorted(read - {name.removeprefix("store.") for name in stats.relations})
+    dearest = sorted(found, key=lambda each: (-each.cost, each.query))
+    return Report(tuple(dearest), tuple(unknown), tuple(unseen), tuple(refused))
+
+
+def _plans(connection: Connection, texts: list[Statement]) -> tuple[dict[Statement, plans.Plan], list[Finding]]:
+    found: dict[Statement, plans.Plan] = {}
+    refused: list[Finding] = []
+    for text in texts:
+        try:
+            found[text] = plans.explain(connection, text)
+        except psycopg.Error as error:
+            refused.append(places.finding_of_error(text, error))
+    return found, refused

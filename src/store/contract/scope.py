@@ -5,20 +5,20 @@ Where a name in an analysed query leads: range tables, CTEs, levels, and what a 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from store.contract.catalog import Catalog
 from store.contract.nodes import Node
 
-SELECT, UPDATE, INSERT, DELETE, MERGE = 1, 2, 3, 4, 5
+SELECT, UPDATE, INSERT, DELETE, MERGE, NOTHING = 1, 2, 3, 4, 5, 7
 RELATION, SUBQUERY, JOIN, FUNCTION, VALUES, CTE, GROUP = 0, 1, 2, 3, 5, 6, 9
 INNER, LEFT, FULL, RIGHT = 0, 1, 2, 3
 UNION, INTERSECT, EXCEPT = 1, 2, 3
-NOT_MATCHED_BY_SOURCE = 1
+MATCHED, NOT_MATCHED_BY_SOURCE = 0, 1
 _SIMPLE, _SETS = 1, 4
-ALL, ANY = 1, 2
+EXISTS, ALL, ANY = 0, 1, 2
 CASTS = frozenset({"RELABELTYPE", "COERCEVIAIO", "COLLATEEXPR", "COERCETODOMAIN", "ARRAYCOERCEEXPR", "CONVERTROWTYPEEXPR"})
 STRICT = frozenset({"FUNCEXPR", "OPEXPR", "SCALARARRAYOPEXPR"})
 
@@ -32,12 +32,13 @@ class Scope:
     query: Node
     parent: Scope | None
     catalog: Catalog
+    _inner: dict[int, Scope] = field(default_factory=dict[int, "Scope"], init=False, repr=False)
 
     def inside(self, query: Node) -> Scope:
         """
-        Return the scope of a query that stands in this one.
+        Return the scope of a query that stands in this one, the same whenever it is asked for.
         """
-        return Scope(query, self, self.catalog)
+        return self._inner.setdefault(id(query), Scope(query, self, self.catalog))
 
     def up(self, levels: int) -> Scope | None:
         """
@@ -111,27 +112,45 @@ class Scope:
     def known(self) -> frozenset[Hashable]:
         """
         What its conditions let through only when it is not NULL, as `key_of` calls it.
+
+        Below an outer join a condition speaks of its side alone: of columns, which say what fills them up, and of no parameter.
         """
         if self.is_one_group or self.query["commandType"] in {INSERT, MERGE}:
             return frozenset()
-        found = frozenset(key for one in conditions(self.query["jointree"]) for key in self._kept(one))
-        if self.query["commandType"] == UPDATE:  # RETURNING shows the row as it has become
+        tree = self.query["jointree"]
+        always = frozenset(key for one in conditions(tree) for key in self.kept(one))
+        sided = frozenset(key for one in conditions(tree, sided=True) for key in self.kept(one) if key[0] != "$")
+        found = always | sided
+        if self.query["commandType"] == UPDATE or self.is_replaced:  # RETURNING shows the row as it has become
             found = frozenset(key for key in found if key[0] != self.query["resultRelation"])
         return found
 
-    def _kept(self, condition: Node) -> Iterator[tuple[Any, ...]]:
+    @cached_property
+    def is_replaced(self) -> bool:
+        """
+        Whether something else may be done in place of what it says: it writes a view, or a table with rules.
+        """
+        if self.query["commandType"] == SELECT:
+            return False
+        relation = self.catalog.relations.get(self.entry(self.query["resultRelation"])["relid"])
+        return relation is None or relation.kind == "v" or relation.has_rules
+
+    def kept(self, condition: Node) -> Iterator[tuple[Any, ...]]:
         """
         Iterate over what cannot be NULL where this is true.
         """
         if condition.tag == "BOOLEXPR" and condition["boolop"] == "and":
             for one in condition["args"]:
-                yield from self._kept(one)
+                yield from self.kept(one)
         elif condition.tag == "BOOLEXPR" and condition["boolop"] == "not":
             yield from self._strict(condition["args"][0])
         elif condition.tag == "NULLTEST" and condition["nulltesttype"] == 1 and not condition["argisrow"]:
             yield from self._strict(condition["arg"])
         elif condition.tag == "SUBLINK" and condition["subLinkType"] == ANY and condition["testexpr"] is not None:
             yield from self._strict(condition["testexpr"])
+        elif condition.tag == "SCALARARRAYOPEXPR" and condition["useOr"] and self.is_strict(condition):
+            for one in condition["args"]:  # nothing equals one of none
+                yield from self._strict(one)
         else:
             yield from self._strict(condition)
 
@@ -143,8 +162,8 @@ class Scope:
             yield key
         elif expression.tag in CASTS:
             yield from self._strict(expression["arg"])
-        elif self.is_strict(expression) and expression["useOr"] is not False:  # ALL of nothing is true even for NULL
-            for one in expression.many("args"):
+        elif self.is_strict(expression):
+            for one in strict_arguments(expression):
                 yield from self._strict(one)
 
     def is_strict(self, expression: Node) -> bool:
@@ -168,16 +187,42 @@ def key_of(expression: Node) -> tuple[Any, ...] | None:
     return None
 
 
-def conditions(tree: Node) -> Iterator[Node]:
+def strict_arguments(expression: Node) -> list[Node]:
     """
-    Iterate over the conditions that every row of a join tree fulfils: WHERE, and ON of inner joins.
+    Return the arguments of a strict expression of which one NULL makes it NULL.
+
+    ANY of an empty array is false and ALL true, even for NULL: only of an array that has elements for certain it is NULL.
+    """
+    arguments: list[Node] = expression.many("args")
+    return arguments if expression.tag != "SCALARARRAYOPEXPR" or has_elements(arguments[1]) else arguments[1:]
+
+
+def has_elements(array: Node) -> bool:
+    """
+    Whether it is written out as an array of some elements, as IN (1, 2) is.
+    """
+    return array.tag == "ARRAYEXPR" and not array["multidims"] and bool(array["elements"])
+
+
+def conditions(tree: Node, *, sided: bool = False) -> Iterator[Node]:
+    """
+    Iterate over the conditions that every row of a join tree fulfils: WHERE, and ON of inner joins; not below the side of an
+    outer join that may be filled up, unless `sided`.
     """
     holds_always = tree.tag == "FROMEXPR" or (tree.tag == "JOINEXPR" and tree["jointype"] == INNER)
     if holds_always and tree["quals"] is not None:
         yield tree["quals"]
-    for child in [*tree.many("fromlist"), tree["larg"], tree["rarg"]]:
-        if isinstance(child, Node):
-            yield from conditions(child)
+    for child in tree.children if sided else always_there(tree):
+        if child.tag in {"FROMEXPR", "JOINEXPR"}:
+            yield from conditions(child, sided=sided)
+
+
+def always_there(tree: Node) -> list[Node]:
+    """
+    Return the parts of a join tree that have a row of their own in each of its rows.
+    """
+    sides = {INNER: ["larg", "rarg"], LEFT: ["larg"], RIGHT: ["rarg"]}.get(tree["jointype"], [])
+    return [*tree.many("fromlist"), *(tree[side] for side in sides)]
 
 
 def expressions(node: Node) -> Iterator[Node]:

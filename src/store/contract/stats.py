@@ -20,8 +20,17 @@ _RELATIONS = """
     SELECT c.oid::int8, n.nspname || '.' || c.relname, c.reltuples::float8, c.relpages
     FROM pg_catalog.pg_class AS c
     INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = ANY(%s::text[]) AND c.relkind IN ('r', 'm', 'i') AND c.reltuples > 0
+    WHERE
+        n.nspname = ANY(%s::text[])
+        AND (c.relkind IN ('r', 'm', 'i') AND c.reltuples > 0 OR c.relkind IN ('r', 'm') AND c.reltuples = 0)
     ORDER BY 2
+"""
+_UNSEEN = """
+    SELECT n.nspname || '.' || c.relname
+    FROM pg_catalog.pg_class AS c
+    INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = ANY(%s::text[]) AND c.relkind IN ('r', 'm') AND c.reltuples < 0
+    ORDER BY 1
 """
 _COLUMNS = """
     SELECT
@@ -126,6 +135,13 @@ def dump(connection: Connection, schemas: Sequence[str]) -> Stats:
     return Stats(server=connection.info.server_version, relations=found)
 
 
+def unseen(connection: Connection, schemas: Sequence[str]) -> list[str]:
+    """
+    Return the tables that were never analysed, and that a dump leaves out.
+    """
+    return [str(name) for (name,) in connection.execute(_UNSEEN, [list(schemas)]).fetchall()]
+
+
 def load(path: Path) -> Stats:
     """
     Return the statistics of a file. Raises InvalidInput for what `store stats dump` does not write.
@@ -133,8 +149,13 @@ def load(path: Path) -> Stats:
     try:
         return Stats.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        reason = error.strerror if isinstance(error, OSError) else f"{error.error_count()} faults"
+        reason = error.strerror if isinstance(error, OSError) else _faults(error)
         raise InvalidInput(f"{path}: no statistics can be read ({reason}): write them with `store stats dump`") from None
+
+
+def _faults(error: ValidationError) -> str:
+    found = [": ".join(part for part in (".".join(map(str, each["loc"])), each["msg"]) if part) for each in error.errors()]
+    return "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
 
 
 def overlay(connection: Connection, stats: Stats) -> list[str]:

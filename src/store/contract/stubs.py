@@ -12,6 +12,7 @@ from store._queries import Statement
 from store._queries.choice import parameters, sorts
 from store.contract import pytypes
 from store.contract.facts import Column, Facts
+from store.contract.findings import Finding
 from store.contract.project import Project
 from store.contract.schema import Schema, base_type
 
@@ -52,6 +53,17 @@ def render(project: Project, contracts: Mapping[str, Facts | None], schema: Sche
             classes += [line for each in body if each.statement.domain == domain for line in each.signature(prefix)]
         classes += ["", f"class {prefix}Queries:", *(f"    {domain}: {_class_of(prefix, domain)}" for domain in domains)]
     return HEAD + "\n".join([*_imports("\n".join([*rows, *classes]), project, statements), *rows, *classes]) + "\n"
+
+
+def untyped(project: Project) -> Iterator[Finding]:
+    """
+    Yield a warning for each query whose row is Any in the stub, its DTO not being known.
+    """
+    for each in project.statements:
+        if each.kind == "query" and each.row is not None and each.row not in project.models:
+            message = f"{each.full_name} returns Any: {project.no_dto(each.row)}"
+            mend = "correct `-- row:`, or name its module with --models"
+            yield Finding(each.path, each.line, 1, "dto-missing", message, mend, "warning")
 
 
 class _Method:
@@ -108,6 +120,8 @@ class _Method:
 
     def _of_column(self, column: Column) -> str:
         kind = self._type(column.type)
+        if column.may_hold_null and kind != "list[Any]":
+            kind = f"{kind[:-1]} | None]"
         return f"{kind} | None" if column.is_nullable and kind != "Any" else kind
 
     def _type(self, name: str) -> str:

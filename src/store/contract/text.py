@@ -33,7 +33,7 @@ _USUAL = {
     "out": re.compile(r'[^\s"]+  [^ ](?:[^ ]| (?! ))*  (?:not null|null)(?:  [^ (]\S*)?(?:  \([^()]+\))?'),
 }
 _LABEL = re.compile(r"\[(?P<label>\S*)\]")
-_KEYS = ("param", "out", "reads", "writes", "funcs", "locks", "mode", "rows", "plan")
+_KEYS = ("param", "out", "reads", "writes", "via", "funcs", "locks", "mode", "rows", "plan")
 _ONE = "at most one ("
 
 Fact = tuple[str, str]
@@ -88,8 +88,7 @@ def lines(stanza: Stanza) -> list[str]:
     if stanza.facts is None:
         return [_line(key, value) for key, value in (*head, ("kind", "copy"))]
     head += [("text", f"[{stanza.label}]")] if stanza.label is not None else []
-    found = [_line(key, value) for key, value in head]
-    found += [_line(key, value) for key, value in _aligned(stanza.facts)]
+    found = [_line(key, value) for key, value in (*head, *_aligned(stanza.facts))]
     for label, facts in stanza.others.items():
         found.append(_line("text", f"[{label}]"))
         found += [_line(sign, f"{key:<6} {value}") for sign, (key, value) in _differences(stanza.facts, facts)]
@@ -144,6 +143,7 @@ def _cells(facts: Facts) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield "out", (_name(one.name), one.type, null, one.origin or "", f"({one.note})" if one.note else "")
     for key, names in (("reads", facts.reads), ("writes", facts.writes)):
         yield from ((key, (", ".join(group),)) for _, group in groupby(names, _table))
+    yield from (("via", (each,)) for each in facts.via)
     yield from (("funcs", (each,)) for each in facts.functions)
     yield from (("locks", (each,)) for each in facts.locks)
     yield "mode", (facts.mode,)
@@ -262,6 +262,7 @@ def _facts(facts: Iterable[Fact]) -> Facts:
         columns=tuple(map(_column, found.get("out", []))),
         reads=_items(found.get("reads", [])),
         writes=_items(found.get("writes", [])),
+        via=tuple(sorted(found.get("via", []))),
         functions=tuple(sorted(found.get("funcs", []))),
         locks=tuple(sorted(found.get("locks", []))),
         mode=found.get("mode", ["read"])[0],

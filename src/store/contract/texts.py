@@ -4,13 +4,17 @@ The several texts of one entry: they must give the same rows and take the same t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from store._queries import Statement
 from store.contract import digest
+from store.contract.analyse import NAMELESS
 from store.contract.facts import Facts
 from store.contract.findings import Finding
 from store.contract.text import Stanza
+
+_DECLARED = re.compile(r"(?:at most )?one \((?P<why>.*)\)")
 
 
 def stanza(statement: Statement, found: Mapping[str, Facts] | None) -> Stanza:
@@ -56,6 +60,27 @@ def inexact(found: Mapping[Statement, Facts]) -> Iterator[Finding]:
             places = ", ".join(facts.json_numbers)
             message = f"{statement.title}: {places} is numeric, and a JSON number is read as a float"
             yield Finding(statement.path, statement.line, 1, "json-numeric", message, "cast it, as in total::text")
+            return
+
+
+def declared_rows(statement: Statement) -> str | None:
+    """
+    Return what `-- rows: at most one (products_pkey)` says where nothing is proven: 'declared: products_pkey'.
+    """
+    if statement.rows is None:
+        return None
+    found = _DECLARED.fullmatch(statement.rows)
+    return f"declared: {found['why'] if found else statement.rows}"
+
+
+def unnamed(found: Mapping[Statement, Facts]) -> Iterator[Finding]:
+    """
+    Yield a finding for the first text of an entry with a column that nobody named. Of $ only the value counts.
+    """
+    for statement, facts in found.items():
+        if statement.mark != "$" and any(column.name == NAMELESS for column in facts.columns):
+            message = f"{statement.title}: a column has no name"
+            yield Finding(statement.path, statement.line, 1, "query-unnamed", message, "give it one, as in SELECT 4 AS four")
             return
 
 

@@ -31,6 +31,8 @@ class Use:
     line: int
     columns: tuple[str, ...]
     """The columns it touches, or how it locks."""
+    via: str = ""
+    """The function or the foreign key that does it, where the query itself does not name the table."""
 
 
 def find(project: Project, name: str) -> Statement:
@@ -70,8 +72,9 @@ def uses(project: Project, target: str) -> list[Use]:
         if statement is None:
             continue
         names |= {part for item in (*facts.reads, *facts.writes) for part in _names(item)}
-        for verb, columns in _of_query(facts, wanted):
-            found.append(Use(verb, name, statement.path, statement.line, tuple(columns)))
+        names |= {part for _, _, items in map(_indirect, facts.via) for item in items for part in _names(item)}
+        for verb, columns, via in _of_query(facts, wanted):
+            found.append(Use(verb, name, statement.path, statement.line, tuple(columns), via))
     if not found:
         raise NotFound(f"no query reads or writes {wanted}{_like(wanted, sorted(names))}")
     order = ("writes", "deletes", "locks", "reads")
@@ -90,12 +93,21 @@ def _contracts(project: Project) -> dict[str, Facts]:
     return found
 
 
-def _of_query(facts: Facts, wanted: str) -> list[tuple[str, list[str]]]:
-    deletes = f"{wanted}{_DELETES}" in facts.writes
-    verbs = [("writes", _columns(facts.writes, wanted)), ("reads", _columns(facts.reads, wanted))]
-    found = [(verb, columns) for verb, columns in verbs if columns is not None]
-    found += [("deletes", [])] if deletes else []
-    return found + [("locks", [lock.partition(" ")[2]]) for lock in facts.locks if lock.partition(" ")[0] == wanted]
+def _of_query(facts: Facts, wanted: str) -> list[tuple[str, list[str], str]]:
+    deletes = tuple(item.removesuffix(_DELETES) for item in facts.writes if item.endswith(_DELETES))
+    touched = [("", "writes", facts.writes), ("", "reads", facts.reads), ("", "deletes", deletes), *map(_indirect, facts.via)]
+    every = [(verb, _columns(items, wanted), via) for via, verb, items in touched]
+    found = [(verb, columns, via) for verb, columns, via in every if columns is not None]
+    return found + [("locks", [lock.partition(" ")[2]], "") for lock in facts.locks if lock.partition(" ")[0] == wanted]
+
+
+def _indirect(line: str) -> tuple[str, str, tuple[str, ...]]:
+    """
+    Return by what, how and what: ('sellable(...)', 'reads', ('reservations.quantity',)).
+    """
+    via, _, rest = line.rpartition(": ")
+    verb, _, items = rest.partition(" ")
+    return via, verb, tuple(items.split(", "))
 
 
 def _columns(items: tuple[str, ...], wanted: str) -> list[str] | None:

@@ -8,25 +8,35 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from store.errors import MigrationDrift, MigrationFolderError, MigrationHistoryError, MigrationLocked, MigrationRefused
-from store.migrate import _lock, _preflight, _runner
-from store.migrate._folder import ROLLBACK, Folder, read
+from store.errors import (
+    MigrationDrift,
+    MigrationFolderError,
+    MigrationHistoryError,
+    MigrationLocked,
+    MigrationRefused,
+    MissingExtra,
+)
+from store.migrate import _lock, _preflight, _runner, _scratch
+from store.migrate._fingerprint import difference, lines
+from store.migrate._folder import MANIFEST, ROLLBACK, Folder, read
 from store.migrate._ledger import Entry
+from store.migrate._rehearse import lines_at
 from store.migrate._report import Options, Report
-from store.migrate._session import APPLICATION, Connect, opened
+from store.migrate._session import APPLICATION, Connect, Session, opened
 
-MANIFEST = "MANIFEST"
+_END = "SELECT pg_terminate_backend(%s, 5000)"  # milliseconds to wait for its end
 _WORDS = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
     """
-    The two files of a new migration.
+    The two files of a new migration, and whether the folder was made for them.
     """
 
     up: Path
     down: Path
+    made_folder: bool = False
 
 
 def baseline(
@@ -48,10 +58,12 @@ def baseline(
             raise MigrationHistoryError(
                 f"{applied[-1][0]} is recorded as applied: a baseline is for a database without a record"
             )
+        session.cover(contents.schemas)
         expected, found = _expected(contents, id_), session.fingerprint()
-        if expected != found:
+        if expected != found.hash:
             raise MigrationDrift(
-                f"the schema is not what {id_} leaves: fingerprint {found[:12]}, expected {expected[:12]}; nothing was recorded"
+                f"the schema is not what {id_} leaves: fingerprint {found.hash[:12]}, expected {expected[:12]}; nothing was "
+                f"recorded\n{_difference(session, contents, id_)}"
             )
         session.create_state()
         chosen = [migration for migration in contents.migrations if migration.id <= id_]
@@ -82,11 +94,12 @@ def unlock(
                 report.holders.append(str(holder))
             elif not (holder.application or "").startswith(APPLICATION):
                 raise MigrationRefused(f"{holder} is no runner of migrations: it is not ended")
-            else:
-                session.connection.execute("SELECT pg_terminate_backend(%s, 5000)", (holder.pid,))
+            elif session.connection.execute(_END, (holder.pid,)).fetchone() != (True,):
+                raise MigrationLocked(f"{holder} was told to end, and is at work still: look again in a moment")
         if report.holders:
             raise MigrationLocked(
-                f"at work: {'; '.join(report.holders)}; --terminate PID ends a runner, and what it does is undone"
+                f"at work: {'; '.join(report.holders)}; --terminate PID ends a runner. The file it is at is undone, but for "
+                "what stands outside a transaction and the rounds of a batch that are done: the next run goes on from there"
             )
         if not session.backend.is_row_locked():
             return False
@@ -96,19 +109,41 @@ def unlock(
 
 def new(folder: Path, words: str) -> Created:
     """
-    Write the two files of the next migration, with their headers, and return where they are.
+    Write the two files of the next migration, with their headers, and return where they are; the first one makes its folder.
+
+    Raises MigrationFolderError for words that make no name, and for a place that cannot be written.
     """
     name = "_".join(words.lower().split())
     if not _WORDS.fullmatch(name):
         raise MigrationFolderError("a migration is called by words: letters, digits, underscores")
-    contents = read(folder)
-    last = contents.migrations[-1].id if contents.migrations else None
+    try:
+        migrations = read(folder).migrations
+    except MigrationFolderError:  # missing or empty: this is the first one
+        migrations = []
+    last = migrations[-1].id if migrations else None
     number = int(last[:4]) + 1 if last else 1
-    created = Created(folder / f"{number:04}_{name}.sql", folder / f"{number:04}_{name}{ROLLBACK}")
-    depends = f"-- depends: {last}\n" if last else ""
-    created.up.write_text(f"-- Why, in one sentence.\n{depends}\n", encoding="utf-8")
-    created.down.write_text("-- What is lost, in one sentence.\n\n", encoding="utf-8")
-    return created
+    up, down = folder / f"{number:04}_{name}.sql", folder / f"{number:04}_{name}{ROLLBACK}"
+    depends, made_folder = f"-- depends: {last}\n" if last else "", not folder.is_dir()
+    try:
+        folder.mkdir(exist_ok=True)
+        up.write_text(f"-- Why, in one sentence.\n{depends}\n", encoding="utf-8")
+        down.write_text("-- What is lost, in one sentence.\n\n", encoding="utf-8")
+    except OSError as error:
+        raise MigrationFolderError(f"{error.filename} cannot be written: {error.strerror}") from None
+    return Created(up, down, made_folder)
+
+
+def _difference(session: Session, folder: Folder, id_: str) -> str:
+    """
+    Return what differs, a line an object: the files up to this one are applied to a throw-away server, and looked at there.
+    """
+    try:
+        with _scratch.scratch(_scratch.version_like(session.report.server_version)) as server:
+            expected = lines_at(server, folder, id_, session.schemas)
+    except MissingExtra as error:
+        return f"to see which objects differ: {error}"
+    told = difference(expected, lines(session.connection, session.schemas))
+    return "\n".join(told) or f"what {folder.path} makes up to {id_} is there: it is {MANIFEST} that says something else"
 
 
 def _expected(folder: Folder, id_: str) -> str:

@@ -10,17 +10,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg import generators
+from psycopg.pq import ExecStatus, TransactionStatus
 
-from store.errors import MigrationError, MigrationResumable, StoreError
+from store.errors import MigrationError, MigrationResumable, PermissionDenied, StoreError
 from store.migrate import _nontransactional
 from store.migrate._folder import Repeatable, SqlFile, SqlMigration
 from store.migrate._ledger import Entry
 from store.migrate._report import Clock, Step
 from store.migrate._retry import retried
-from store.migrate._session import Session
+from store.migrate._session import WAY_OUT, Session
 
 Record = Callable[[], None]
+
+_FINE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK, ExecStatus.EMPTY_QUERY)
 
 
 def apply(session: Session, migration: SqlMigration, *, out_of_order: bool = False, repaired: bool = False) -> Step:
@@ -46,7 +49,9 @@ def take_back(session: Session, migration: SqlMigration) -> Step:
     def record() -> None:
         session.backend.record(migration, "rollback")
 
-    return _run(session, migration.down, _entry(migration, "down"), record, outside=not migration.transactional)
+    # The headers of the file that applies it decide for both.
+    down = replace(migration.down, headers=replace(migration.down.headers, timeout=migration.up.headers.timeout))
+    return _run(session, down, _entry(migration, "down"), record, outside=not migration.transactional)
 
 
 def repeat(session: Session, repeatable: Repeatable) -> Step:
@@ -65,7 +70,7 @@ def _entry(migration: SqlMigration, operation: str, *, out_of_order: bool = Fals
 @dataclass(slots=True)
 class _Work:
     """
-    One file on its way.
+    One file on its way; `at` is the statement under way, by its place in the file: None before the first and after the last.
     """
 
     session: Session
@@ -74,6 +79,7 @@ class _Work:
     record: Record
     step: Step
     clock: Clock = field(default_factory=Clock)
+    at: int | None = None
 
     def inside(self) -> None:
         """
@@ -81,13 +87,13 @@ class _Work:
         """
         connection = self.session.connection
         with connection.transaction():
+            began = self.session.transaction_id()
             role = _nontransactional.set_timeouts(self.session, self.file, local=True)
-            # The whole file in one message, unprepared: nobody has to know where a statement ends. Its rows are of no interest.
-            connection.execute(self.file.text.encode(), prepare=False)
-            if connection.info.transaction_status != TransactionStatus.INTRANS:
+            self._send()
+            ended = connection.info.transaction_status != TransactionStatus.INTRANS
+            if ended or self.session.transaction_id() != began:
                 raise MigrationError("the file ended the transaction itself: what it did is stored, and not recorded")
-            if connection.execute("SELECT current_user").fetchone() != (role,):
-                raise MigrationError(f"the file changed the role: what it made would not belong to {role}")
+            self.session.check_still_ours(role, self.file.name)
             self._done()
 
     def outside(self) -> None:
@@ -98,20 +104,25 @@ class _Work:
         last = session.ledger.newest().get(entry.id)
         resumed = last is not None and last.outcome != "done" and last.operation == entry.operation
         session.report.resumable = True
+        role = session.current_role()
         session.ledger.write(entry, "started")
+        self.at = 0
         if self.file.headers.batch:
             _nontransactional.run_batches(session, self.file, self.step)
         else:
             _nontransactional.run(session, self.file, self.step, resumed=resumed)
+        session.check_still_ours(role, self.file.name)
+        self.at = None
         with session.connection.transaction():
             self._done()
 
-    def note(self, error: StoreError | None, *, line: int | None = None) -> None:
+    def note(self, error: StoreError | None, line: int | None = None) -> None:
         """
         Keep what went wrong: in the report, and in the ledger when the connection still lives; None is an interruption.
         """
         self.step.duration_ms = self.clock.ms()
         report, entry = self.session.report, self.entry
+        self.session.left = None
         message = "interrupted" if error is None else str(error)
         sqlstate = error.sqlstate if error else None
         found: dict[str, Any] = {"id": entry.id, "file": self.file.name, "line": line, "sqlstate": sqlstate}
@@ -119,6 +130,31 @@ class _Work:
         with suppress(psycopg.Error):
             outcome = "interrupted" if error is None else "failed"
             self.session.ledger.write(replace(entry, sqlstate=sqlstate, message=message[:500]), outcome, self.step)
+
+    def line(self, error: psycopg.Error) -> int | None:
+        """
+        Return the line that PostgreSQL points at, else the one where the statement begins that it refused.
+        """
+        if self.at is None or self.at >= len(self.file.statements):
+            return None
+        first, position = self.file.statements[self.at], error.diag.statement_position
+        if position is None:
+            return first.line
+        if self.step.transactional:
+            return self.file.text.count("\n", 0, int(position) - 1) + 1
+        return first.line + first.text.count("\n", 0, int(position) - 1)
+
+    def _send(self) -> None:
+        # The whole file in one message, unprepared: nobody has to know where a statement ends. Its rows are of no interest, but
+        # the results before the failing one tell which statement that is.
+        connection, self.at = self.session.connection, 0
+        with connection.lock:
+            connection.pgconn.send_query(self.file.text.encode())
+            results = connection.wait(generators.execute(connection.pgconn))
+        for self.at, result in enumerate(results):
+            if result.status not in _FINE:
+                raise psycopg.errors.error_from_result(result)
+        self.at = None
 
     def _done(self) -> None:
         after = self.session.fingerprint()
@@ -129,7 +165,7 @@ class _Work:
 
 def _run(session: Session, file: SqlFile, entry: Entry, record: Record, *, outside: bool) -> Step:
     session.name(entry.id)
-    entry = replace(entry, before=session.fingerprint())
+    entry = replace(entry, before=session.left or session.fingerprint())
     work = _Work(session, file, entry, record, Step(entry.id, entry.operation, transactional=not outside))
     with _told(work):
         if outside:
@@ -148,8 +184,9 @@ def _told(work: _Work) -> Generator[None]:
     try:
         yield
     except psycopg.Error as error:
-        failure = _failure(work.session, work.file, error)
-        work.note(failure, line=_line(work.file.text, error))
+        line = work.line(error)
+        failure = _failure(work, error, line)
+        work.note(failure, line)
         raise failure from None
     except MigrationError as error:
         work.note(error)
@@ -159,19 +196,20 @@ def _told(work: _Work) -> Generator[None]:
         raise
 
 
-def _failure(session: Session, file: SqlFile, error: psycopg.Error) -> MigrationError:
-    line = _line(file.text, error)
-    place = file.name if line is None else f"{file.name}:{line}"
-    resumable = session.report.resumable
+def _failure(work: _Work, error: psycopg.Error, line: int | None) -> StoreError:
+    place = work.file.name if line is None else f"{work.file.name}:{line}"
+    resumable, ended = work.session.report.resumable, isinstance(error, psycopg.errors.AdminShutdown)
     if resumable:
-        rest = "run it again when that is mended, it goes on from there"
+        rest = f"run it again{'' if ended else ' when that is mended'}, it goes on from there"
     elif error.sqlstate is None:  # perhaps the COMMIT arrived, and its answer did not
         rest = "run it again: the record knows whether this file is stored"
     else:
-        rest = "nothing of this file is stored"
-    kind = MigrationResumable if resumable else MigrationError
+        rest = "nothing of this file is stored" + (": run it again" if ended else "")
+    kind: type[StoreError] = MigrationResumable if resumable else MigrationError
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        kind, rest = PermissionDenied, f"{rest}; {work.session.role()} may not do this: {WAY_OUT}"
     return kind(
-        f"{place}: {_words(error)} (SQLSTATE {error.sqlstate}); {rest}",
+        f"{place}: {_words(error)}{_bound(work, error)} (SQLSTATE {error.sqlstate}); {rest}",
         sqlstate=error.sqlstate,
         constraint=error.diag.constraint_name,
     )
@@ -181,6 +219,8 @@ def _words(error: psycopg.Error) -> str:
     state = error.sqlstate or ""
     if state.startswith("22"):  # these messages quote values out of rows
         return f"a value does not fit ({psycopg.errors.lookup(state).__name__})"
+    if isinstance(error, psycopg.errors.AdminShutdown):
+        return "somebody ended this runner, or the server is shutting down"
     if state:
         return error.diag.message_primary or "PostgreSQL refused it"
     if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
@@ -188,6 +228,10 @@ def _words(error: psycopg.Error) -> str:
     return str(error)
 
 
-def _line(text: str, error: psycopg.Error) -> int | None:
-    position = error.diag.statement_position
-    return None if position is None else text.count("\n", 0, int(position) - 1) + 1
+def _bound(work: _Work, error: psycopg.Error) -> str:
+    # A statement may also be cancelled by somebody; in other languages than English the words alone have to do.
+    if not isinstance(error, psycopg.errors.QueryCanceled) or "statement timeout" not in (error.diag.message_primary or ""):
+        return ""
+    bounds = _nontransactional.bounds(work.session.options, work.file, local=work.step.transactional or work.file.headers.batch)
+    option = "" if work.entry.operation == "down" else f", or {bounds.option}"
+    return f" after {bounds.statement:g} s, which `-- store: timeout: 15min` above the migration lengthens{option}"

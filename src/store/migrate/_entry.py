@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.pq import Conninfo
 
 from store.errors import MigrationFolderError, MigrationRefused, SettingsError
 from store.migrate import _apply, _preflight, _runner
@@ -26,6 +27,23 @@ from store.migrate._session import Session, prepare, translated
 
 _log = logging.getLogger("store.migrate")
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_SECONDS = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,3})?")
+
+
+def _options(arguments: dict[str, str]) -> Options:
+    """
+    Take ours out of the options of a URI. Raises SettingsError for one that is no option, or does not say what it should.
+    """
+    schema, wait = arguments.pop("schema", STATE_SCHEMA), arguments.pop("lock_wait", None)
+    if not _SCHEMA.fullmatch(schema):
+        raise SettingsError(f"?schema={schema} is no name of a schema: letters in lower case, digits, underscores")
+    if wait is not None and not _SECONDS.fullmatch(wait):
+        raise SettingsError(f"?lock_wait={wait} is no number of seconds: ?lock_wait=60")
+    known = {each.keyword.decode() for each in Conninfo.get_defaults()}
+    if unknown := sorted(set(arguments) - known):
+        names = ", ".join(f"?{name}=" for name in unknown)
+        raise SettingsError(f"{names}: neither ours (schema, lock_wait) nor an option of libpq (sslmode, options, ...)")
+    return Options(state_schema=schema) if wait is None else Options(lock_wait=float(wait), state_schema=schema)
 
 
 class StoreBackend(Backend):
@@ -39,10 +57,7 @@ class StoreBackend(Backend):
         if migration_table != "_yoyo_migration":
             raise SettingsError("the table of migrations is called _yoyo_migration: leave --migration-table out")
         arguments = dict(dburi.args)
-        schema = arguments.pop("schema", STATE_SCHEMA)
-        if not _SCHEMA.fullmatch(schema):
-            raise SettingsError("schema= is a name in lower case: letters, digits, underscores")
-        options = Options(lock_wait=float(arguments.pop("lock_wait", 600)), state_schema=schema)
+        options = _options(arguments)
         parts = {"user": dburi.username, "password": dburi.password, "host": dburi.hostname, "port": dburi.port}
         given = {key: value for key, value in parts.items() if value is not None} | arguments
 
@@ -52,7 +67,7 @@ class StoreBackend(Backend):
         with translated():
             connection = connect()
             prepare(connection, options, writes=True)
-        super().__init__(connection, schema)
+        super().__init__(connection, options.state_schema)
         self.uri = dburi
         self._session = Session(connection, connect, self, options, Report("yoyo"))
         self._folders: dict[Path, Folder] = {}

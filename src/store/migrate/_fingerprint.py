@@ -12,18 +12,29 @@ from collections.abc import Sequence
 from typing import Any, LiteralString
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 OURS = ("store",)
 
 # What else could change how the catalog prints itself.
-_PINNED = """
-    SELECT
-        set_config('search_path', '', true),
-        set_config('TimeZone', 'UTC', true),
-        set_config('DateStyle', 'ISO', true),
-        set_config('IntervalStyle', 'postgres', true),
-        set_config('extra_float_digits', '1', true),
-        set_config('quote_all_identifiers', 'off', true)
+_PINNED = {
+    "search_path": "",
+    "TimeZone": "UTC",
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "1",
+    "quote_all_identifiers": "off",
+    "plan_cache_mode": "force_generic_plan",  # planning takes longer than reading: once a session is enough
+}
+_READ = """
+    SELECT pg_catalog.current_setting(s.name)
+    FROM pg_catalog.unnest(%s::pg_catalog.text[]) WITH ORDINALITY AS s (name, n) ORDER BY s.n
+"""
+_SET = """
+    SELECT pg_catalog.set_config(s.name, s.value, true)
+    FROM ROWS FROM (
+        pg_catalog.unnest(%s::pg_catalog.text[]), pg_catalog.unnest(%s::pg_catalog.text[])
+    ) AS s (name, value)
 """
 
 _SPACES = """
@@ -37,7 +48,8 @@ relation AS (
 """
 
 _RELATIONS = """
-SELECT 'schema' AS kind, quote_ident(s.nspname) AS name, NULL AS definition, obj_description(s.oid, 'pg_namespace') AS comment
+SELECT 'schema' AS kind, quote_ident(s.nspname) AS name, NULL AS definition,
+    'pg_catalog.pg_namespace'::regclass AS catalog, s.oid AS object, 0 AS part
 FROM space AS s
 UNION ALL
 SELECT
@@ -59,7 +71,7 @@ SELECT
             CASE c.relkind WHEN 'r' THEN 'nothing' WHEN 'p' THEN 'nothing' END END,
         'as ' || CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END
     ),
-    obj_description(c.oid, 'pg_class')
+    'pg_catalog.pg_class'::regclass, c.oid, 0
 FROM relation AS c
 LEFT JOIN pg_catalog.pg_am AS m ON m.oid = c.relam
 WHERE c.relkind <> 'S'
@@ -84,7 +96,7 @@ SELECT
         'statistics ' || nullif(a.attstattarget::text, '-1'),
         'with ' || array_to_string(a.attoptions, ', ')
     ),
-    col_description(c.oid, a.attnum)
+    'pg_catalog.pg_class'::regclass, c.oid, a.attnum
 FROM relation AS c
 INNER JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 INNER JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
@@ -96,28 +108,32 @@ SELECT
     concat_ws(' ',
         format_type(q.seqtypid, NULL), 'start', q.seqstart, 'by', q.seqincrement, 'from', q.seqmin, 'to', q.seqmax,
         'cache', q.seqcache, CASE WHEN q.seqcycle THEN 'cycle' END,
-        'of ' || d.refobjid::regclass::text || '.' || quote_ident(a.attname)
+        (
+            SELECT 'of ' || d.refobjid::regclass::text || '.' || quote_ident(a.attname)
+            FROM pg_catalog.pg_depend AS d
+            INNER JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+            WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i')
+                AND d.refobjsubid > 0
+        )
     ),
-    obj_description(c.oid, 'pg_class')
+    'pg_catalog.pg_class'::regclass, c.oid, 0
 FROM relation AS c
 INNER JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = c.oid
-LEFT JOIN pg_catalog.pg_depend AS d
-    ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0
-LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
 """
 
 _RULES = """
 -- NOT NULL is told with the column: PostgreSQL 18 keeps it as a constraint, 16 does not.
 SELECT
     'constraint', coalesce(c.name, n.contypid::regtype::text) || '.' || quote_ident(n.conname),
-    concat_ws(' ', pg_get_constraintdef(n.oid), (
-        SELECT 'enforced by triggers ' || string_agg(DISTINCT g.tgenabled::text, '')
-        FROM pg_catalog.pg_trigger AS g WHERE g.tgconstraint = n.oid AND g.tgisinternal AND g.tgenabled <> 'O'
-    )),
-    obj_description(n.oid, 'pg_constraint')
+    concat_ws(' ', pg_get_constraintdef(n.oid), 'enforced by triggers ' || g.enabled),
+    'pg_catalog.pg_constraint'::regclass, n.oid, 0
 FROM pg_catalog.pg_constraint AS n
 INNER JOIN space AS s ON s.oid = n.connamespace
 LEFT JOIN relation AS c ON c.oid = n.conrelid
+LEFT JOIN (
+    SELECT tgconstraint, string_agg(DISTINCT tgenabled::text, '') AS enabled FROM pg_catalog.pg_trigger
+    WHERE tgisinternal AND tgenabled <> 'O' GROUP BY tgconstraint
+) AS g ON g.tgconstraint = n.oid
 WHERE n.contype <> 'n'
 UNION ALL
 SELECT
@@ -125,20 +141,22 @@ SELECT
     concat_ws(' ', pg_get_indexdef(i.indexrelid), CASE WHEN NOT i.indisvalid THEN 'INVALID' END,
         CASE WHEN NOT i.indisready THEN 'not ready' END, CASE WHEN i.indisclustered THEN 'clustered' END,
         CASE WHEN i.indisreplident THEN 'replica identity' END),
-    obj_description(i.indexrelid, 'pg_class')
+    'pg_catalog.pg_class'::regclass, i.indexrelid, 0
 FROM pg_catalog.pg_index AS i
 INNER JOIN relation AS c ON c.oid = i.indrelid
 UNION ALL
 SELECT
     'trigger', c.name || '.' || quote_ident(g.tgname),
-    concat_ws(' ', pg_get_triggerdef(g.oid), 'enabled ' || nullif(g.tgenabled::text, 'O')), obj_description(g.oid, 'pg_trigger')
+    concat_ws(' ', pg_get_triggerdef(g.oid), 'enabled ' || nullif(g.tgenabled::text, 'O')),
+    'pg_catalog.pg_trigger'::regclass, g.oid, 0
 FROM pg_catalog.pg_trigger AS g
 INNER JOIN relation AS c ON c.oid = g.tgrelid
 WHERE NOT g.tgisinternal
 UNION ALL
 SELECT
     'rule', c.name || '.' || quote_ident(w.rulename),
-    concat_ws(' ', pg_get_ruledef(w.oid), 'enabled ' || nullif(w.ev_enabled::text, 'O')), obj_description(w.oid, 'pg_rewrite')
+    concat_ws(' ', pg_get_ruledef(w.oid), 'enabled ' || nullif(w.ev_enabled::text, 'O')),
+    'pg_catalog.pg_rewrite'::regclass, w.oid, 0
 FROM pg_catalog.pg_rewrite AS w
 INNER JOIN relation AS c ON c.oid = w.ev_class
 WHERE w.rulename <> '_RETURN'
@@ -149,14 +167,14 @@ SELECT
         SELECT string_agg(CASE r WHEN 0 THEN 'public' ELSE r::regrole::text END, ', ' ORDER BY r::regrole::text COLLATE "C")
         FROM unnest(o.polroles) AS r
     ), 'using ' || pg_get_expr(o.polqual, o.polrelid), 'check ' || pg_get_expr(o.polwithcheck, o.polrelid)),
-    obj_description(o.oid, 'pg_policy')
+    'pg_catalog.pg_policy'::regclass, o.oid, 0
 FROM pg_catalog.pg_policy AS o
 INNER JOIN relation AS c ON c.oid = o.polrelid
 UNION ALL
 SELECT
     'statistics', quote_ident(s.nspname) || '.' || quote_ident(x.stxname),
     concat_ws(' ', pg_get_statisticsobjdef(x.oid), 'target ' || nullif(x.stxstattarget::text, '-1')),
-    obj_description(x.oid, 'pg_statistic_ext')
+    'pg_catalog.pg_statistic_ext'::regclass, x.oid, 0
 FROM pg_catalog.pg_statistic_ext AS x
 INNER JOIN space AS s ON s.oid = x.stxnamespace
 """
@@ -179,7 +197,7 @@ SELECT
         )
         ELSE concat_ws(' ', 'base', t.typinput, t.typoutput)
     END,
-    obj_description(t.oid, 'pg_type')
+    'pg_catalog.pg_type'::regclass, t.oid, 0
 FROM pg_catalog.pg_type AS t
 INNER JOIN space AS s ON s.oid = t.typnamespace
 LEFT JOIN pg_catalog.pg_type AS b ON b.oid = t.typbasetype
@@ -195,12 +213,12 @@ SELECT
         )
         ELSE pg_get_functiondef(p.oid)
     END,
-    obj_description(p.oid, 'pg_proc')
+    'pg_catalog.pg_proc'::regclass, p.oid, 0
 FROM pg_catalog.pg_proc AS p
 INNER JOIN space AS s ON s.oid = p.pronamespace
 UNION ALL
 -- What a schema of ours has no use for so far: collations, operators, text search, extensions. Their coming and going shows.
-SELECT i.type, i.identity, NULL, obj_description(d.objid, d.classid::regclass::name)
+SELECT i.type, i.identity, NULL, d.classid, d.objid, 0
 FROM pg_catalog.pg_depend AS d
 INNER JOIN space AS s ON s.oid = d.refobjid AND d.refclassid = 'pg_catalog.pg_namespace'::regclass
 CROSS JOIN pg_identify_object(d.classid, d.objid, 0) AS i
@@ -208,7 +226,12 @@ WHERE d.classid NOT IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_proc'::r
     'pg_catalog.pg_constraint'::regclass, 'pg_catalog.pg_statistic_ext'::regclass, 'pg_catalog.pg_default_acl'::regclass)
 """
 
-_LINES: LiteralString = f"{_SPACES} {_RELATIONS} UNION ALL {_RULES} UNION ALL {_TYPES}"
+_LINES: LiteralString = f"""
+{_SPACES}
+SELECT l.kind, l.name, l.definition, d.description
+FROM ({_RELATIONS} UNION ALL {_RULES} UNION ALL {_TYPES}) AS l
+LEFT JOIN pg_catalog.pg_description AS d ON d.classoid = l.catalog AND d.objoid = l.object AND d.objsubid = l.part
+"""  # noqa: S608 (of the texts above)
 
 
 def lines(connection: psycopg.Connection[Any], schemas: Sequence[str] = OURS) -> list[str]:
@@ -218,10 +241,10 @@ def lines(connection: psycopg.Connection[Any], schemas: Sequence[str] = OURS) ->
     The same on every supported version of PostgreSQL, whatever the settings of the session, which are left as they were. Only
     reads; inside a transaction it sees what the transaction did.
     """
-    with connection.transaction(force_rollback=True):
-        connection.execute(_PINNED)
-        found = connection.execute(_LINES, (list(schemas),)).fetchall()
-    return sorted(_line(*row) for row in found)
+    if connection.info.transaction_status == TransactionStatus.IDLE:
+        with connection.transaction():
+            return _read(connection, schemas)
+    return _read(connection, schemas)
 
 
 def fingerprint(connection: psycopg.Connection[Any], schemas: Sequence[str] = OURS) -> str:
@@ -252,6 +275,16 @@ def difference(expected: Sequence[str], found: Sequence[str]) -> list[str]:
         elif wanted[name] != there[name]:
             told.append(f"{name} differs: expected {wanted[name]!r}, found {there[name]!r}")
     return told
+
+
+def _read(connection: psycopg.Connection[Any], schemas: Sequence[str]) -> list[str]:
+    # Set and set back instead of a savepoint: who reads within a transaction leaves no subtransaction behind.
+    names, values = list(_PINNED), list(_PINNED.values())
+    before = [row[0] for row in connection.execute(_READ, (names,))]
+    connection.execute(_SET, (names, values))
+    found = connection.execute(_LINES, (list(schemas),), prepare=True).fetchall()
+    connection.execute(_SET, (names, before))
+    return sorted(_line(*row) for row in found)
 
 
 def _line(kind: str, name: str, definition: str | None, comment: str | None) -> str:

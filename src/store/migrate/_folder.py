@@ -19,8 +19,23 @@ from store.migrate._text import Statement, statements, tokens_of
 _NAME = re.compile(r"[0-9]{4}_[a-z0-9_]+")
 _REPEATABLE = re.compile(r"[a-z0-9_]+")
 ROLLBACK = ".rollback.sql"
+MANIFEST = "MANIFEST"
+"""The file beside them that keeps the hashes of each migration, and the fingerprint it leaves."""
 REPEATABLE = "repeatable"
 _CONTROL = frozenset({"abort", "begin", "commit", "end", "release", "rollback", "savepoint", "start"})
+# What may run outside a transaction: ended at any point, it can be run again.
+_AGAIN = frozenset({"analyze", "checkpoint", "cluster", "reindex", "vacuum"})
+_RESUMABLE = (
+    ("create", "index", "concurrently"),
+    ("drop", "index", "concurrently"),
+    ("drop", "if", "exists"),
+    ("refresh", "materialized", "view"),
+    ("alter", "table", "detach", "concurrently"),
+    ("alter", "table", "validate", "constraint"),
+    ("alter", "type", "add", "value", "if", "not", "exists"),
+    ("alter", "system"),
+)
+_VERBS = frozenset({"delete", "insert", "merge", "select", "update", "values"})
 _TO_CLIENT = frozenset({"stdin", "stdout"})
 
 
@@ -89,11 +104,30 @@ class Folder:
     repeatables: list[Repeatable] = field(default_factory=list[Repeatable])
     refusals: list[Refusal] = field(default_factory=list[Refusal])
 
+    @property
+    def schemas(self) -> tuple[str, ...]:
+        """
+        The schemas that its files make, sorted.
+        """
+        statements = (each for migration in self.migrations for each in migration.up.statements)
+        return tuple(sorted({name for each in statements if (name := _schema(each.words)) is not None}))
+
     def refuse(self, rule: str, message: str, id_: str | None = None, code: int = 2) -> None:
         """
         Note one more thing that is wrong.
         """
         self.refusals.append(Refusal(rule, code, message, id_))
+
+
+def _schema(words: tuple[str, ...]) -> str | None:
+    """
+    Return the name of the schema that this statement makes.
+    """
+    if words[:2] != ("create", "schema"):
+        return None
+    rest = words[5:] if words[2:5] == ("if", "not", "exists") else words[2:]
+    name = rest[1] if rest[0] == "authorization" else rest[0]
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def read(path: Path) -> Folder:
@@ -105,7 +139,7 @@ def read(path: Path) -> Folder:
     if not path.is_dir():
         raise _nothing("folder-missing", f"there is no folder of migrations at {path}")
     folder = Folder(path)
-    paths = sorted(each for each in path.iterdir() if each.suffix in (".sql", ".py"))
+    paths = sorted(each for each in path.iterdir() if each.suffix.lower() in (".sql", ".py"))
     names = {each.name for each in paths}
     for each in paths:
         if not each.name.endswith(ROLLBACK):
@@ -136,8 +170,11 @@ def read_file(path: Path, folder: Folder) -> SqlFile | None:
     """
     Return one file, or None; what is wrong with it is noted in the folder.
     """
+    if not path.is_file():  # a pipe would be waited for
+        folder.refuse("unreadable", f"{path.name} is no file", path.stem)
+        return None
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a mark in front, which PostgreSQL does not take
         tokens = tokens_of(text, path.name)
         found = tuple(statements(text, path.name))
     except (OSError, UnicodeDecodeError):
@@ -163,10 +200,16 @@ def _nothing(rule: str, message: str) -> MigrationFolderError:
 
 def _forbidden(statement: Statement) -> Iterator[tuple[str, str]]:
     words = statement.words
-    if words[0] in _CONTROL or words[:2] == ("prepare", "transaction"):
+    # Inside a body too: no body that PostgreSQL takes has one, so that this body is none.
+    starts = [0, *(at + 1 for at, token in enumerate(statement.tokens) if token.kind == "semicolon" and at + 1 < len(words))]
+    if any(_is_control(words[at : at + 2], inside=at > 0) for at in starts):
         yield "transaction-control", "the runner begins and ends the transaction, the file must not"
     if words[0] == "copy" and _TO_CLIENT & set(words):
         yield "copy-stdin", "COPY from or to the client has no client here: write INSERT"
+
+
+def _is_control(words: tuple[str, ...], *, inside: bool) -> bool:
+    return (words[0] in _CONTROL and not (inside and words[0] == "end")) or words == ("prepare", "transaction")
 
 
 def _add(folder: Folder, path: Path, names: set[str]) -> None:
@@ -203,6 +246,7 @@ def _check_files(folder: Folder, migration: SqlMigration, *, has_rollback: bool)
                 message = f"{file.name}: outside a transaction a file has one statement, this one has {len(file.statements)}"
                 folder.refuse("one-statement", message, name)
             elif file.statements:
+                _check_outside(folder, file, name)
                 _check_concurrently(folder, file, name)
 
 
@@ -211,6 +255,19 @@ def _check_empty(folder: Folder, migration: SqlMigration) -> None:
     for file in filter(None, files):
         if not file.statements:
             folder.refuse("empty", f"{file.name}: there is no statement in it", migration.id)
+
+
+def _check_outside(folder: Folder, file: SqlFile, name: str) -> None:
+    words = file.statements[0].words
+    does_nothing = words[0] == "select" and not {"from", "("} & set(words)
+    if not (does_nothing or words[0] in _AGAIN or any(set(each) <= set(words) and words[0] == each[0] for each in _RESUMABLE)):
+        message = (
+            f"{file.name}: outside a transaction a killed run could not go on with this: PostgreSQL runs it inside one, or it "
+            "cannot be done twice. There go CREATE, DROP and REINDEX INDEX CONCURRENTLY, DETACH PARTITION CONCURRENTLY, "
+            "VALIDATE CONSTRAINT, ADD VALUE IF NOT EXISTS, VACUUM, ANALYZE, CLUSTER, REFRESH, ALTER SYSTEM and, for a rollback "
+            "with nothing to do, SELECT 1; a change of many rows is a `-- store: batch`"
+        )
+        folder.refuse("not-resumable", message, name)
 
 
 def _check_concurrently(folder: Folder, file: SqlFile, name: str) -> None:
@@ -227,10 +284,21 @@ def _check_concurrently(folder: Folder, file: SqlFile, name: str) -> None:
 
 def _check_batch(folder: Folder, migration: SqlMigration) -> None:
     found = migration.up.statements
-    first = found[0].words[0]
-    if len(found) != 1 or "limit" not in found[0].words or first not in ("update", "delete", "insert", "with"):
+    if len(found) != 1 or "limit" not in found[0].words or _verb(found[0]) not in ("update", "delete", "insert", "merge"):
         message = f"{migration.id}.sql: a batch is one UPDATE, DELETE or INSERT whose rows a LIMIT bounds"
         folder.refuse("batch", message, migration.id)
+
+
+def _verb(statement: Statement) -> str:
+    """
+    Return what a statement does, behind its WITH: how many rows it says is what that one did.
+    """
+    depth = 0
+    for token, word in zip(statement.tokens, statement.words, strict=True):
+        depth += (token.kind == "open") - (token.kind == "close")
+        if depth == 0 and word in _VERBS:
+            return word
+    return ""
 
 
 def _check_order(folder: Folder) -> None:

@@ -14,8 +14,9 @@ from store._queries.tokens import Token
 _HEADER = re.compile(r"--\s*([A-Za-z][A-Za-z_-]*)\s*:\s*(.*?)\s*$")
 _NAMES = ("depends", "store", "transactional")
 _DURATION = re.compile(r"([0-9]{1,6})\s*(ms|s|min|h)")
+_RELEASE = re.compile(r"v?([0-9]{1,9}(?:\.[0-9]{1,9}){0,3})(?P<pre>[-.]?(?:a|b|rc|dev)[0-9.]*)?(?:[-.+].*)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
-# What `-- store:` takes, and whether a reason or value follows. `allow` and `contract-after` are read by the lint.
+# What `-- store:` takes, and whether a reason or value follows. `allow` is read by the lint.
 _DIRECTIVES = {"batch": False, "irreversible": True, "timeout": True, "contract-after": True, "allow": True}
 
 
@@ -30,6 +31,20 @@ class Headers:
     batch: bool = False
     irreversible: str | None = None
     timeout: float | None = None
+    contract_after: str | None = None
+
+
+def release(text: str) -> tuple[tuple[int, ...], bool] | None:
+    """
+    Return what orders releases: 1.8 and v1.8.0 are the same, 1.9.0rc1 comes before 1.9.0. None for what is no number of one.
+    """
+    found = _RELEASE.fullmatch(text.strip())
+    if found is None:
+        return None
+    numbers = [int(part) for part in found[1].split(".")]
+    while numbers[1:] and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers), found["pre"] is None
 
 
 def parse(tokens: list[Token]) -> tuple[Headers, list[str]]:
@@ -85,6 +100,9 @@ def _directive(headers: Headers, text: str) -> list[str]:
         headers.batch = True
     elif word == "irreversible":
         headers.irreversible = value
+    elif word == "contract-after":
+        headers.contract_after = value
+        return [] if release(value) else ["`-- store: contract-after:` is a release, like 1.8.0"]
     elif word == "timeout":
         found = _DURATION.fullmatch(value)
         if found is None:

@@ -4,6 +4,8 @@ Indexes built without a transaction: an INVALID one is never left behind, never 
 
 from __future__ import annotations
 
+import string
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
@@ -14,6 +16,7 @@ from psycopg import sql
 from store.errors import MigrationHistoryError, MigrationResumable
 from store.migrate._text import Statement
 
+_FOLDED = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _CLEANING = "5s"
 _PROBE = "_index_probe"
 _FIND = """
@@ -37,7 +40,8 @@ _LEFTOVERS = r"""
 @dataclass(frozen=True, slots=True)
 class Build:
     """
-    One CREATE INDEX CONCURRENTLY, taken apart: where the word stands, the index, the table and where its name stands.
+    One CREATE INDEX CONCURRENTLY, taken apart: where the word stands, the index, the table, where its name stands, and where it
+    stands again before a column.
     """
 
     text: str
@@ -45,6 +49,7 @@ class Build:
     index: str
     table: str
     table_at: int
+    qualifiers: tuple[tuple[int, int], ...]
 
     @classmethod
     def of(cls, statement: Statement) -> Self | None:
@@ -67,7 +72,12 @@ class Build:
         last = first + (3 if words[first + 1] == "." else 1)
         end = offsets[last - 1] + len(tokens[last - 1].text)
         return cls(
-            statement.text, offsets[at], _unquoted(tokens[at + 1].text), statement.text[offsets[first] : end], offsets[first]
+            statement.text,
+            offsets[at],
+            _unquoted(tokens[at + 1].text),
+            statement.text[offsets[first] : end],
+            offsets[first],
+            tuple(_qualifiers(statement, first, last)),
         )
 
     def run(self, connection: psycopg.Connection[Any], state_schema: str) -> None:
@@ -113,8 +123,10 @@ class Build:
         Return how PostgreSQL would write this index down, asked with an empty copy of the table that nobody gets to see.
         """
         probe = sql.Identifier(state_schema, _PROBE).as_string(connection)
-        end = self.table_at + len(self.table)
-        text = self.text[: self.table_at] + probe + self.text[end:]
+        text, end = self.text, self.table_at + len(self.table)
+        for start, stop in reversed(self.qualifiers):
+            text = text[:start] + text[stop:]
+        text = text[: self.table_at] + probe + text[end:]
         text = text[: self.concurrently] + text[self.concurrently + len("concurrently") :]
         with connection.transaction(force_rollback=True):
             connection.execute(f"CREATE TABLE {probe} (LIKE {self.table})".encode())
@@ -149,5 +161,23 @@ def _drop(connection: psycopg.Connection[Any], schema: str, name: str) -> None:
     connection.execute(sql.SQL("DROP INDEX CONCURRENTLY {}").format(sql.Identifier(schema, name)))
 
 
+def _qualifiers(statement: Statement, first: int, last: int) -> Iterator[tuple[int, int]]:
+    """
+    Yield where the table is named again in front of a column, as in `WHERE store.carts.user_id > 0`.
+    """
+    words, offsets = statement.words, statement.offsets
+    names = (words[first:last], words[last - 1 : last])
+    for at in range(last, len(words)):
+        for name in names:
+            after = at + len(name)
+            if words[at : after + 1] == (*name, ".") and words[at - 1] != "." and words[after + 2 : after + 3] != ("(",):
+                yield offsets[at], offsets[after] + 1
+                break
+
+
 def _unquoted(name: str) -> str:
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
+    """
+    Return a name as PostgreSQL stores it: it folds the letters of ASCII, and cuts at 63 bytes.
+    """
+    plain = name[1:-1].replace('""', '"') if name.startswith('"') else name.translate(_FOLDED)
+    return plain.encode()[:63].decode(errors="ignore")

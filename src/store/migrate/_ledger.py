@@ -7,6 +7,7 @@ ledger says what it was.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -14,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from store.errors import MigrationHistoryError
+from store.migrate._fingerprint import OURS
 from store.migrate._report import Report, Step
 
 TABLE = "store_migration"
@@ -76,10 +78,33 @@ class Entry:
     up: str | None = None
     down: str | None = None
     out_of_order: bool = False
-    before: str | None = None
-    after: str | None = None
+    before: Fingerprint | None = None
+    after: Fingerprint | None = None
     sqlstate: str | None = None
     message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """
+    A recorded fingerprint, and of which schemas it is.
+
+    The ledger keeps the hash, and behind it the schemas as JSON; a hash alone is of `store`.
+    """
+
+    hash: str
+    schemas: tuple[str, ...] = OURS
+
+    @classmethod
+    def parse(cls, text: str) -> Fingerprint:
+        """
+        Return what `str()` made a text of.
+        """
+        hash_, _, names = text.partition(" ")
+        return cls(hash_, tuple(json.loads(names)) if names else OURS)
+
+    def __str__(self) -> str:
+        return self.hash if self.schemas == OURS else f"{self.hash} {json.dumps(self.schemas)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +177,8 @@ class Ledger:
             "git_sha": report.git_sha,
             "app_version": report.app_version,
             "plan_hash": report.plan_hash,
-            "before": entry.before,
-            "after": entry.after,
+            "before": entry.before and str(entry.before),
+            "after": entry.after and str(entry.after),
             "sqlstate": entry.sqlstate,
             "message": entry.message,
         }
@@ -171,14 +196,14 @@ class Ledger:
         """
         return self._latest("true")
 
-    def fingerprint(self) -> str | None:
+    def fingerprint(self) -> Fingerprint | None:
         """
         Return the fingerprint after the newest success.
         """
         if self.version() is None:
             return None
         row = self._connection.execute(sql.SQL(_FINGERPRINT).format(table=self._table)).fetchone()
-        return None if row is None else row[0]
+        return None if row is None or row[0] is None else Fingerprint.parse(row[0])
 
     def _latest(self, condition: LiteralString) -> dict[str, Last]:
         if self.version() is None:

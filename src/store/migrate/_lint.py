@@ -7,7 +7,7 @@ Every file is applied on a throw-away database whose tables hold rows, in the or
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,17 @@ import psycopg
 from store import _files
 from store.errors import MigrationError, MigrationFolderError
 from store.migrate import _fingerprint, _preflight, _rules, _squawk
+from store.migrate._beside import ledger, manifest_line
 from store.migrate._fill import Filler
-from store.migrate._folder import Folder, SqlMigration, read
+from store.migrate._folder import MANIFEST, Folder, SqlMigration, read
 from store.migrate._rules import Finding
 from store.migrate._scratch import Scratch, schemas
-from store.migrate._text import Statement
 from store.migrate._trace import Effect, Refused, trace
+from store.migrate._weigh import Size, weighed
 
-MANIFEST = "MANIFEST"
 _ALLOW = re.compile(
     r"^[ \t]*--[ \t]*store:[ \t]*allow:[ \t]*(?P<rule>[a-z-]*)[ \t]*(?::[ \t]*(?P<reason>\S.*))?$", re.MULTILINE
 )
-_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +51,16 @@ class Review:
         return [finding for finding in self.findings if finding.severity == "error"]
 
 
-def review(scratch: Scratch, folder: Path) -> Review:
+def review(scratch: Scratch, folder: Path, sizes: Mapping[str, Size] | None = None, *, after: str | None = None) -> Review:
     """
     Return the review of a folder; the database in use has no part in it.
 
-    A folder of a team's own is tried on top of the migrations of this package. Raises MigrationFolderError for a folder that
-    cannot be read, MissingExtra without squawk.
+    Where the sizes of its tables are given, the severities go by them, in the files after the one that is named. A folder of a
+    team's own is tried on top of the migrations of this package. Raises MigrationFolderError for a folder that cannot be read,
+    MissingExtra without squawk.
     """
     contents = readable(folder)
+    _preflight.target(contents, after, [migration.id for migration in contents.migrations], said="--after ")
     found: list[Finding] = []
     ledgers: dict[str, str] = {}
     manifest: list[str] = []
@@ -68,16 +69,21 @@ def review(scratch: Scratch, folder: Path) -> Review:
         filler, unfilled = Filler(connection), list[str]()
         for migration in contents.migrations:
             unfilled = filler.fill()
-            findings, effects = examine(connection, migration)
+            weigh = after is None or migration.id > after
+            findings, effects = examine(connection, migration, sizes if weigh else None)
             found += findings
             if effects is None:
                 break
-            ledgers[f"{migration.id}.locks.txt"] = _ledger(migration, effects)
+            filler.fill()
+            back = _rollback(connection, migration)
+            if isinstance(back, Refused) and migration.down is not None:
+                found.append(_rules.told("does-not-apply", migration.down.name, back.line, str(back)))
+            ledgers[f"{migration.id}.locks.txt"] = ledger(migration, effects, back)
             own = [name for name in schemas(connection) if name not in before]
-            manifest.append(_manifest_line(migration, _fingerprint.fingerprint(connection, own)))
+            manifest.append(manifest_line(migration, _fingerprint.fingerprint(connection, own)))
         else:
             for each in contents.repeatables:
-                found += examine(connection, SqlMigration(each.id, each.up, None))[0]
+                found += examine(connection, SqlMigration(each.id, each.up, None), sizes)[0]
     return Review(sorted(found), ledgers, manifest, unfilled)
 
 
@@ -92,7 +98,9 @@ def readable(path: Path) -> Folder:
     return folder
 
 
-def examine(connection: psycopg.Connection[Any], migration: SqlMigration) -> tuple[list[Finding], list[Effect] | None]:
+def examine(
+    connection: psycopg.Connection[Any], migration: SqlMigration, sizes: Mapping[str, Size] | None = None
+) -> tuple[list[Finding], list[Effect] | None]:
     """
     Apply one migration and return what is to be said about it, and what each statement did; None where PostgreSQL refused it.
     """
@@ -101,14 +109,14 @@ def examine(connection: psycopg.Connection[Any], migration: SqlMigration) -> tup
     effects: list[Effect] | None = None
     try:
         effects = trace(connection, text, transactional=migration.transactional, faults=_rules.faults)
-        _finish(connection, migration)
+        finish(connection, migration)
     except Refused as error:
         found.append(_rules.told("does-not-apply", file, error.line, str(error)))
     found = [finding for finding in found if not _disproved(finding, effects or ())]
     for effect in effects or ():
         found += _rules.of_effect(file, effect, batch=migration.up.headers.batch)
         found += [_rules.told(rule, file, effect.statement.line, name) for rule, name in sorted(effect.faults)]
-    return _allowed(file, text, found), effects
+    return _allowed(file, text, [weighed(each, effects or (), sizes or {}) for each in found]), effects
 
 
 def write(folder: Path, made: Review) -> list[str]:
@@ -171,15 +179,32 @@ def apply(connection: psycopg.Connection[Any], migration: SqlMigration, *, back:
     try:
         trace(connection, file.text, transactional=migration.transactional)
         if not back:
-            _finish(connection, migration)
+            finish(connection, migration)
     except Refused as error:
         raise MigrationError(f"{file.name}:{error.line}: {error}") from None
 
 
-def _finish(connection: psycopg.Connection[Any], migration: SqlMigration) -> None:
-    # A batch is repeated until it finds nothing more, so that the next file meets what it left.
+def finish(connection: psycopg.Connection[Any], migration: SqlMigration) -> None:
+    """
+    Repeat a batch until it finds nothing more, so that the next file meets what it left.
+    """
     while migration.up.headers.batch and any(effect.rows for effect in trace(connection, migration.up.text)):
         pass
+
+
+def _rollback(connection: psycopg.Connection[Any], migration: SqlMigration) -> list[Effect] | Refused:
+    # What it takes back is there again afterwards: the next file stands on it.
+    if migration.down is None:
+        return []
+    try:
+        if migration.transactional:
+            with connection.transaction(force_rollback=True):
+                return trace(connection, migration.down.text)
+        effects = trace(connection, migration.down.text, transactional=False)
+    except Refused as error:
+        return error
+    apply(connection, migration)
+    return effects
 
 
 def _disproved(finding: Finding, effects: Sequence[Effect]) -> bool:
@@ -210,41 +235,3 @@ def _allowed(file: str, text: str, found: Iterable[Finding]) -> list[Finding]:
     for match in re.finditer("squawk-ignore", text):
         kept.add(_rules.told("allow-without-reason", file, text.count("\n", 0, match.start()) + 1))
     return sorted(kept)
-
-
-# --- what stands beside the files ------------------------------------------------------------------------------------
-
-
-def _ledger(migration: SqlMigration, effects: Sequence[Effect]) -> str:
-    reason = migration.up.headers.irreversible
-    lines = [
-        f"What {migration.id}.sql does to what was there before it, on every supported PostgreSQL.",
-        "Made by `store migrate lint --write`: read it, do not edit it.",
-        "",
-        f"transactional: {'yes' if migration.transactional else 'no'}",
-        f"reversible: {f'no, {reason}' if migration.down is None else f'yes, by {migration.down.name}'}",
-    ]
-    quiet = 0
-    for effect in effects:
-        told = [f"    lock     {mode} on {name}" for name, mode in effect.locks]
-        told += [f"    rewrite  {name}" for name in effect.rewrites]
-        told += [f"    scan     {name}" for name in effect.scans]
-        told += [f"    rows     {name}" for name in effect.rows]
-        if told:
-            lines += ["", f"line {effect.statement.line}: {_summary(effect.statement)}", *told]
-        quiet += not told
-    return "\n".join([*lines, "", f"{quiet} of {len(effects)} statements lock and read nothing that was there.", ""])
-
-
-def _summary(statement: Statement) -> str:
-    text, end = "", 0
-    for token, at in zip(statement.tokens, statement.offsets, strict=True):
-        text += " " * (at > end > 0) + statement.text[at : at + len(token.text)]
-        end = at + len(token.text)
-    line = " ".join(text.split()).replace("( ", "(").replace(" )", ")")
-    return line if len(line) <= _SHOWN else line[: _SHOWN - 1].rstrip() + "…"
-
-
-def _manifest_line(migration: SqlMigration, fingerprint: str) -> str:
-    down = "-" if migration.down is None else migration.down.sha256
-    return f"{migration.id} up {migration.up.sha256} down {down} fingerprint {fingerprint}"

@@ -4,6 +4,7 @@ One runner at a time: an advisory lock on the connection that runs the files, so
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 import zlib
@@ -15,8 +16,13 @@ from psycopg.rows import class_row
 from store.errors import MigrationLocked
 from store.migrate._watch import Backend
 
-_SPACE = 1937010546  # "stor"
+_log = logging.getLogger("store.migrate")
+SPACE = 1937010546  # "stor", the first half of the key
 _TRY = "SELECT pg_try_advisory_lock(%s::integer, %s::integer)"
+_HELD = """
+    SELECT FROM pg_catalog.pg_locks
+    WHERE pid = pg_backend_pid() AND locktype = 'advisory' AND classid::bigint = %s AND objid::bigint = %s AND objsubid = 2
+"""
 _HOLDERS = """
     SELECT
         a.pid, a.usename AS user, a.application_name AS application, a.client_addr::text AS address, a.state,
@@ -30,16 +36,30 @@ _HOLDERS = """
 
 def acquire(connection: psycopg.Connection[Any], schema: str, wait: float) -> None:
     """
-    Take the lock of this state schema, for as long as the connection lives. Raises MigrationLocked, naming who has it.
+    Take the lock of this state schema, for as long as the connection lives; the log names whom it waits for.
 
-    Polled: a blocked pg_advisory_lock is a snapshot that CREATE INDEX CONCURRENTLY of the other runner would wait for.
+    Raises MigrationLocked, naming who has it. Polled: a blocked pg_advisory_lock is a snapshot that CREATE INDEX CONCURRENTLY
+    of the other runner would wait for.
     """
     deadline = time.monotonic() + wait
-    while connection.execute(_TRY, (_SPACE, key(schema))).fetchone() != (True,):
+    told: int | None = None
+    while connection.execute(_TRY, (SPACE, key(schema))).fetchone() != (True,):
+        found = holders(connection, schema)
+        for holder in found:
+            if holder.pid != told:
+                told = holder.pid
+                _log.warning("waits for another runner: %s", holder)
         if time.monotonic() >= deadline:
-            names = "; ".join(str(each) for each in holders(connection, schema)) or "gone by now"
+            names = "; ".join(map(str, found)) or "gone by now"
             raise MigrationLocked(f"another runner is at work ({names}): nothing was done, try again later")
         time.sleep(random.uniform(0.1, 0.3))  # noqa: S311 (not a secret: several that wait shall not ask in step)
+
+
+def is_held(connection: psycopg.Connection[Any], schema: str) -> bool:
+    """
+    Whether this connection has the lock.
+    """
+    return connection.execute(_HELD, (SPACE, key(schema) % 2**32)).fetchone() is not None
 
 
 def holders(connection: psycopg.Connection[Any], schema: str) -> list[Backend]:
@@ -47,7 +67,7 @@ def holders(connection: psycopg.Connection[Any], schema: str) -> list[Backend]:
     Return who has the lock.
     """
     with connection.cursor(row_factory=class_row(Backend)) as cursor:
-        return cursor.execute(_HOLDERS, (_SPACE, key(schema) % 2**32)).fetchall()
+        return cursor.execute(_HOLDERS, (SPACE, key(schema) % 2**32)).fetchall()
 
 
 def key(schema: str) -> int:

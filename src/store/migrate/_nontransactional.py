@@ -7,13 +7,13 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
 from store.migrate._folder import SqlFile
 from store.migrate._index import Build, drop, sweep
-from store.migrate._report import Clock, Step
+from store.migrate._report import Clock, Options, Step
 from store.migrate._retry import retried
 from store.migrate._session import Session
 from store.migrate._text import Statement
@@ -23,17 +23,37 @@ _TIMEOUTS = "SELECT set_config('lock_timeout', %s, %s), set_config('statement_ti
 _PAUSE = 1.0  # the longest between two batches
 
 
-def set_timeouts(session: Session, file: SqlFile, *, local: bool, lock_timeout: float | None = None) -> str:
+class Bounds(NamedTuple):
+    """
+    How long a statement may queue for a lock and how long it may take, in seconds, and the option that says the second.
+    """
+
+    lock: float
+    statement: float
+    option: str
+
+
+def bounds(options: Options, file: SqlFile, *, local: bool) -> Bounds:
+    """
+    Return the bounds of a file whose statements run in transactions (`local`), or outside one.
+
+    VALIDATE CONSTRAINT queues in front of no writer: it may wait and work longer. A timeout of the lock of CREATE INDEX
+    CONCURRENTLY would leave an INVALID index, and who waits for SHARE UPDATE EXCLUSIVE stops no writer.
+    """
+    gentle = all({"validate", "constraint"} <= set(each.words) for each in file.statements)
+    patient = gentle if local else "concurrently" in file.statements[0].words
+    lock = 0.0 if patient else options.lock_timeout
+    if gentle or not local:
+        return Bounds(lock, file.headers.timeout or options.long_timeout, "--long-timeout")
+    return Bounds(lock, file.headers.timeout or options.statement_timeout, "--statement-timeout")
+
+
+def set_timeouts(session: Session, file: SqlFile, *, local: bool) -> str:
     """
     Bound the statements of a file, for one transaction or for the session, and return the role they run as.
-
-    VALIDATE CONSTRAINT queues in front of no writer: it may wait and work longer.
     """
-    options = session.options
-    gentle = all({"validate", "constraint"} <= set(each.words) for each in file.statements)
-    statement = options.long_timeout if gentle or not local else options.statement_timeout
-    lock = options.lock_timeout if lock_timeout is None else lock_timeout
-    values = (_ms(0 if gentle and local else lock), local, _ms(file.headers.timeout or statement), local)
+    found = bounds(session.options, file, local=local)
+    values = (_ms(found.lock), local, _ms(found.statement), local)
     row = session.connection.execute(_TIMEOUTS, values).fetchone()
     return "" if row is None else str(row[2])
 
@@ -44,9 +64,7 @@ def run(session: Session, file: SqlFile, step: Step, *, resumed: bool) -> None:
     """
     statement = file.statements[0]
     build = Build.of(statement)
-    concurrent = "concurrently" in statement.words
-    # A timeout of the lock would leave an INVALID index, and who waits for SHARE UPDATE EXCLUSIVE stops no writer.
-    set_timeouts(session, file, local=False, lock_timeout=0 if concurrent else None)
+    set_timeouts(session, file, local=False)
     if build is not None:
         retried(session, step, file.name, lambda: build.run(session.connection, session.options.state_schema))
     elif statement.begins("drop", "index", "concurrently"):

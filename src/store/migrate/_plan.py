@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from store.migrate import _runner
+from store.migrate import _nontransactional, _runner
 from store.migrate._folder import Folder, SqlFile, SqlMigration, read
 from store.migrate._report import Options, Report
 from store.migrate._seal import seal
@@ -25,6 +25,8 @@ class Plan:
     hash: str
     pending: tuple[dict[str, Any], ...]
     sql: str
+    applied: tuple[str, ...] = ()
+    """What the database has, in the order in which it was applied, without what is to be mended."""
 
 
 def plan(
@@ -36,12 +38,15 @@ def plan(
     options, report = options or Options(), report or Report("plan")
     contents = read(folder)
     with _runner.refusing(report), opened(connect, options, report, writes=False) as session:
+        session.cover(contents.schemas)
         _runner.check(session, contents, to)
         report.plan_hash = seal(session, contents, to)
         todo = list(_todo(session, contents, to))
         sql = "".join([_head(session, report.plan_hash), *(text for _, text in todo)])
         report.pending = [each for each, _ in todo]
-    return Plan(report.plan_hash, tuple(report.pending), sql)
+        due = {each["id"] for each in report.pending}
+        applied = tuple(name for name, _ in session.backend.applied() if name not in due)
+    return Plan(report.plan_hash, tuple(report.pending), sql, applied)
 
 
 def _todo(session: Session, folder: Folder, to: str | None) -> Iterator[tuple[dict[str, Any], str]]:
@@ -77,13 +82,11 @@ def _locks(folder: Folder, migration: SqlMigration) -> str:
 
 
 def _text(session: Session, file: SqlFile, id_: str, *, outside: bool, record: str) -> str:
-    options = session.options
-    timeout = file.headers.timeout or (options.long_timeout if outside else options.statement_timeout)
+    found = _nontransactional.bounds(session.options, file, local=not outside or file.headers.batch)
     body = file.text.rstrip()
     body += "" if body.endswith(";") else "\n;"
-    bounds = [f"lock_timeout = '{options.lock_timeout:g}s'", f"statement_timeout = '{timeout:g}s'"]
+    bounds = (f"lock_timeout = '{found.lock:g}s'", f"statement_timeout = '{found.statement:g}s'")
     if outside:
-        bounds[0] = "lock_timeout = 0" if "concurrently" in file.statements[0].words else bounds[0]
         note = "-- repeated until it changes no row\n" if file.headers.batch else "-- outside a transaction\n"
         settings = "".join(f"SET {bound};\n" for bound in bounds)
         return f"\n-- {id_}\n{note}{settings}{body}\nBEGIN;\n{record}{_ledger(session, file, id_)}COMMIT;\n"

@@ -37,6 +37,26 @@ def refuse(refusals: Iterable[Refusal]) -> None:
     raise error
 
 
+def elsewhere(folder: Folder, applied: list[str], recorded: dict[str, Last], schema: str) -> Iterator[Refusal]:
+    """
+    Yield one refusal for a record that is of another folder: nothing of it is here, neither by its name nor by its content.
+    """
+    names = {each.id for each in folder.migrations} | {refusal.id for refusal in folder.refusals}
+    contents = {each.up.sha256 for each in folder.migrations}
+    if (
+        applied
+        and not names & set(applied)
+        and not any(name in recorded and recorded[name].sha256 in contents for name in applied)
+    ):
+        found = sorted(applied)
+        listed = found[0] if len(found) == 1 else f"{found[0]} to {found[-1]}"
+        message = (
+            f"nothing of what is recorded in the schema {schema} ({listed}) is in {folder.path}: it is of another folder; name "
+            "that one with --folder, or where this one keeps its own record with --state-schema"
+        )
+        yield Refusal("other-folder", 7, message)
+
+
 def history(folder: Folder, applied: list[str], recorded: dict[str, Last]) -> Iterator[Refusal]:
     """
     Yield what was applied and is now edited, renamed, missing or from a later version.
@@ -102,7 +122,9 @@ def target(folder: Folder, to: str | None, among: Iterable[str], said: str = "--
     Raise MigrationFolderError for an id that names none of these; `said` is what stands before it on the command line.
     """
     if to is not None and to not in among:
-        refuse([Refusal("no-such-id", 2, f"{said}{to}: there is no such migration in {folder.path}", to)])
+        is_here = any(each.id == to for each in folder.migrations)
+        fault = "it is not applied" if is_here else f"there is no such migration in {folder.path}"
+        refuse([Refusal("no-such-id", 2, f"{said}{to}: {fault}", to)])
 
 
 def _unknown(name: str, newest: str, sha256: str | None, pending: list[SqlMigration]) -> Refusal:

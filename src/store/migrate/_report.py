@@ -33,6 +33,8 @@ class Options:
     long_timeout: float = 1200.0
     """For a statement that blocks nobody: outside a transaction, and VALIDATE CONSTRAINT."""
     state_schema: str = STATE_SCHEMA
+    schemas: tuple[str, ...] = ()
+    """What the fingerprint is of; unless named, what the files of the folder make, and what the record was of."""
     search_path: str = ""
     allow_out_of_order: frozenset[str] = frozenset()
     strict: bool = False

@@ -14,8 +14,9 @@ from typing import Literal
 
 from store.errors import MigrationDrift, MigrationError, Refusal, StoreError
 from store.migrate import _apply, _lock, _preflight
+from store.migrate._fingerprint import fingerprint
 from store.migrate._folder import Folder, Repeatable, SqlMigration, read
-from store.migrate._ledger import Entry, Last
+from store.migrate._ledger import Entry, Fingerprint, Last
 from store.migrate._report import Options, Report, Step
 from store.migrate._seal import check_seal
 from store.migrate._session import Connect, Session, opened
@@ -51,6 +52,7 @@ def up(
 
     A second runner waits for the first. Raises MigrationError, and leaves the database at the last whole migration, when
     PostgreSQL refuses a file; before anything is applied when the folder and the database do not belong together.
+    PermissionDenied for a role that lacks the rights for a file or, before anything is applied, for the record.
     """
     options, report = options or Options(), report or Report("up")
     contents = read(folder)
@@ -200,6 +202,7 @@ def _session(connect: Connect, options: Options, report: Report, folder: Folder,
         except StoreError:
             _preflight.refuse(folder.refusals)  # what is wrong with the files is told also where no server answers
             raise
+        session.cover(folder.schemas)
         yield session
 
 
@@ -220,6 +223,8 @@ class refusing:  # noqa: N801 (used like a function)
 
 
 def _all(folder: Folder, applied: list[str], recorded: dict[str, Last], options: Options) -> list[Refusal]:
+    if other := list(_preflight.elsewhere(folder, applied, recorded, options.state_schema)):
+        return [*folder.refusals, *other]  # what else could be said of these files would mislead
     return [
         *folder.refusals,
         *_preflight.history(folder, applied, recorded),
@@ -280,11 +285,23 @@ def _bound_repeatable(session: Session, repeatable: Repeatable) -> Callable[[], 
     return lambda: _apply.repeat(session, repeatable)
 
 
+def drifted(expected: Fingerprint, found: str) -> str:
+    """
+    Return the sentence that says so.
+    """
+    names = ", ".join(expected.schemas)
+    return f"schema {names} is not what the last migration left: fingerprint {found[:12]}, recorded {expected.hash[:12]}"
+
+
 def _warn_of_drift(session: Session, *, strict: bool) -> None:
     expected, found = session.ledger.fingerprint(), session.fingerprint()
-    if expected is None or expected == found:
+    if expected is None:
         return
-    message = f"the schema is not what the last migration left: fingerprint {found[:12]}, recorded {expected[:12]}"
+    if expected.schemas != found.schemas:  # the files make more by now, or the options name others: what was recorded counts
+        found = Fingerprint(fingerprint(session.connection, expected.schemas), expected.schemas)
+    if expected == found:
+        return
+    message = drifted(expected, found.hash)
     if strict:
         _preflight.refuse([Refusal("drift", 8, message)])
     session.report.warnings.append(message)

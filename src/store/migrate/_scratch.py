@@ -16,12 +16,12 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from store import _files, embedded
+from store import _files, _pgbin, embedded
 
 _NAMES = itertools.count(1)
 _SESSION = """
-    SELECT set_config('search_path', '', false), set_config('client_min_messages', 'error', false),
-        set_config('max_parallel_maintenance_workers', '0', false), set_config('jit', 'off', false)
+    SELECT pg_catalog.set_config('search_path', '', false), pg_catalog.set_config('client_min_messages', 'error', false),
+        pg_catalog.set_config('max_parallel_maintenance_workers', '0', false), pg_catalog.set_config('jit', 'off', false)
 """
 
 
@@ -70,6 +70,14 @@ def scratch(version: int | None = None) -> Generator[Scratch]:
             yield Scratch(server.dsn)
         finally:
             embedded.remove(directory)
+
+
+def version_like(server: str | None) -> int | None:
+    """
+    Return the version of this server where there is an embedded one of it, else None: the newest.
+    """
+    major = int((server or "0").partition(".")[0])
+    return major if major in _pgbin.known() else None
 
 
 def schemas(connection: psycopg.Connection[Any]) -> list[str]:

@@ -27,7 +27,7 @@ def seal(session: Session, folder: Folder, to: str | None) -> str:
     database = [
         [name for name, _ in session.backend.applied()],
         [[each.id, recorded[each.id].sha256] for each in folder.repeatables if each.id in recorded],
-        session.fingerprint(),
+        str(session.fingerprint()),
         session.connection.info.server_version // 10000,
         session.options.state_schema,
     ]

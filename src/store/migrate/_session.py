@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,8 +14,9 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from store import _failures
+from store import _connection, _failures
 from store.errors import (
+    MigrationError,
     MigrationLocked,
     PermissionDenied,
     ReadOnly,
@@ -27,8 +28,8 @@ from store.errors import (
 )
 from store.migrate import _lock
 from store.migrate._backend import Backend
-from store.migrate._fingerprint import fingerprint
-from store.migrate._ledger import Ledger
+from store.migrate._fingerprint import OURS, fingerprint
+from store.migrate._ledger import TABLE, Fingerprint, Ledger
 from store.migrate._report import Options, Report
 from store.migrate._watch import Watcher
 
@@ -37,21 +38,39 @@ Connect = Callable[[], psycopg.Connection[Any]]
 APPLICATION = "store-migrate/"
 """How the names of our connections begin, in pg_stat_activity."""
 
+_OWN_ROLE = "migrations have a role of their own, store_migrator: set STORE_MIGRATE_URL"
+WAY_OUT = f"{_OWN_ROLE}, or act as the owner with --role"
+"""What a role without rights is told."""
+
 _log = logging.getLogger("store.migrate")
 _SESSION = """
     SELECT
-        set_config('search_path', %s, false),
-        set_config('client_encoding', 'UTF8', false),
-        set_config('standard_conforming_strings', 'on', false),
-        set_config('idle_session_timeout', '0', false),
-        set_config('idle_in_transaction_session_timeout', '0', false),
-        set_config('lock_timeout', '0', false),
-        set_config('statement_timeout', '0', false),
-        set_config('application_name', %s, false),
-        pg_backend_pid()
+        pg_catalog.set_config('search_path', %s, false),
+        pg_catalog.set_config('client_encoding', 'UTF8', false),
+        pg_catalog.set_config('standard_conforming_strings', 'on', false),
+        pg_catalog.set_config('idle_session_timeout', '0', false),
+        pg_catalog.set_config('idle_in_transaction_session_timeout', '0', false),
+        pg_catalog.set_config('lock_timeout', '0', false),
+        pg_catalog.set_config('statement_timeout', '0', false),
+        pg_catalog.set_config('application_name', %s, false)
 """
 _STANDBY = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', current_user"
-_WAY_OUT = "migrations have a role of their own, store_migrator: set STORE_MIGRATE_URL"
+# The first right that the record needs and this role lacks: to write its tables, or to make what is missing of them.
+_LACKING = """
+    SELECT CASE
+        WHEN n.oid IS NULL THEN 'CREATE on the database ' || quote_ident(current_database())
+        WHEN c.oid IS NULL THEN 'CREATE on the schema ' || quote_ident(n.nspname)
+        ELSE 'INSERT on ' || c.oid::regclass END
+    FROM unnest(%s::text[]) WITH ORDINALITY AS t (name, place)
+    LEFT JOIN pg_catalog.pg_namespace AS n ON n.nspname = %s
+    LEFT JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = t.name
+    WHERE NOT CASE
+        WHEN n.oid IS NULL THEN has_database_privilege(current_database(), 'CREATE')
+        WHEN c.oid IS NULL THEN has_schema_privilege(n.oid, 'CREATE')
+        ELSE has_table_privilege(c.oid, 'INSERT') END
+    ORDER BY t.place LIMIT 1
+"""
+_WRITTEN = ["_yoyo_migration", "_yoyo_log", TABLE]
 _OLDEST = 160000
 
 
@@ -67,20 +86,44 @@ class Session:
     options: Options
     report: Report
     ledger: Ledger = field(init=False)
+    schemas: tuple[str, ...] = OURS
+    """What the fingerprint is of."""
+    left: Fingerprint | None = None
+    """The fingerprint that the file before left in this run: under the lock it is what the next one finds."""
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.connection, self.options.state_schema, self.report)
 
     def lock(self) -> None:
         """
-        Wait for the turn of this runner. Raises MigrationLocked when it does not come, or stock yoyo holds its own lock.
+        Wait for the turn of this runner. Raises MigrationLocked when it does not come, or stock yoyo holds its own lock, and,
+        before it waits, PermissionDenied for a role that may not keep the record.
         """
+        lacking = self.connection.execute(_LACKING, (_WRITTEN, self.options.state_schema)).fetchone()
+        if lacking is not None:
+            raise PermissionDenied(f"permission denied: {self.role()} lacks {lacking[0]}; nothing was done: {WAY_OUT}")
         _lock.acquire(self.connection, self.options.state_schema, self.options.lock_wait)
         if self.backend.is_row_locked():
             raise MigrationLocked(
                 "there is a row in yoyo_lock: a stock yoyo is at work, or was killed at it. When none is at work, "
                 "`store migrate unlock` takes the row away"
             )
+
+    def cover(self, made: Iterable[str]) -> None:
+        """
+        Let the fingerprint be of what the options name, else of the schemas that the files make and that the record was of.
+        """
+        recorded = self.ledger.fingerprint()
+        known = {*made, *(recorded.schemas if recorded is not None and recorded.schemas != OURS else ())}
+        self.schemas = tuple(sorted(self.options.schemas or known)) or OURS
+
+    def role(self) -> str:
+        """
+        Return who acts here, and who logged in where that is another.
+        """
+        row = self.connection.execute("SELECT current_user, session_user").fetchone()
+        role, login = row or ("", "")
+        return f"the role {role}" + ("" if login == role else f" (login {login})")
 
     def create_state(self) -> None:
         """
@@ -89,7 +132,7 @@ class Session:
         self.backend.create_state()
         self.ledger.create()
 
-    def fingerprint(self) -> str:
+    def fingerprint(self) -> Fingerprint:
         """
         Return the fingerprint of the schema as it is, and keep it for the report.
 
@@ -97,31 +140,57 @@ class Session:
         and MigrationLocked raised when somebody keeps a table for longer than --lock-wait.
         """
         if self.connection.info.transaction_status == TransactionStatus.INTRANS:
-            self.report.fingerprint = fingerprint(self.connection)
-            return self.report.fingerprint
+            return self._keep(fingerprint(self.connection, self.schemas))
         deadline = time.monotonic() + self.options.lock_wait
         while True:
             with Watcher(self.connect, self.connection.info.backend_pid, "the fingerprint") as watcher:
                 try:
-                    self.report.fingerprint = self._described()
-                    return self.report.fingerprint
+                    return self._keep(self._described())
                 except psycopg.errors.LockNotAvailable:
                     names = "; ".join(map(str, watcher.blockers.values())) or "nobody that was seen"
             if time.monotonic() >= deadline:
                 raise MigrationLocked(f"a table of the schema is locked by {names}: nothing was done, try again later")
             time.sleep(0.5)
 
+    def _keep(self, hash_: str) -> Fingerprint:
+        self.report.fingerprint = hash_
+        self.left = Fingerprint(hash_, self.schemas)
+        return self.left
+
     def _described(self) -> str:
         with self.connection.transaction():
             bound = f"{round(self.options.lock_timeout * 1000)}ms"
             self.connection.execute("SELECT set_config('lock_timeout', %s, true)", (bound,))
-            return fingerprint(self.connection)
+            return fingerprint(self.connection, self.schemas)
 
     def name(self, what: str) -> None:
         """
         Show in pg_stat_activity what runs, and take back what the file before may have set for the session.
         """
-        self.connection.execute(_SESSION, (self.options.search_path, f"{APPLICATION}{what}"[:63]))
+        settle(self.connection, self.options.search_path, what)
+
+    def transaction_id(self) -> str:
+        """
+        Return which transaction this is.
+        """
+        row = self.connection.execute("SELECT pg_current_xact_id()::text").fetchone()
+        return "" if row is None else str(row[0])
+
+    def current_role(self) -> str:
+        """
+        Return who this session acts as, to whom everything that it makes belongs.
+        """
+        row = self.connection.execute("SELECT current_user").fetchone()
+        return "" if row is None else str(row[0])
+
+    def check_still_ours(self, role: str, what: str) -> None:
+        """
+        Raise MigrationError when a file let go of the lock of the runners, or of the role that everything shall belong to.
+        """
+        if self.current_role() != role:
+            raise MigrationError(f"{what} changed the role: what it made would not belong to {role}")
+        if not _lock.is_held(self.connection, self.options.state_schema):
+            raise MigrationError(f"{what} let go of the lock of the runners (pg_advisory_unlock_all, DISCARD ALL)")
 
 
 @contextmanager
@@ -149,16 +218,25 @@ def prepare(connection: psycopg.Connection[Any], options: Options, *, writes: bo
     connection.autocommit = True
     if connection.info.server_version < _OLDEST:
         raise ServerTooOld(f"the server is {connection.info.server_version // 10000}: PostgreSQL 16 or newer is needed")
-    row = connection.execute(_SESSION, (options.search_path, APPLICATION)).fetchone()
-    if row is None or row[-1] != connection.info.backend_pid:
+    if not _connection.is_direct(connection):
         raise SettingsError("migrations need a connection to PostgreSQL itself, not to a pooler: set STORE_MIGRATE_URL")
+    settle(connection, options.search_path)
+    if writes:
+        _refuse_read_only(connection)
+
+
+def settle(connection: psycopg.Connection[Any], search_path: str, what: str = "") -> None:
+    """
+    Give a session the settings of a runner, whatever the database, the role or the file before it have set.
+    """
+    connection.execute("RESET ALL")
+    _connection.pin(connection)
+    connection.execute(_SESSION, (search_path, f"{APPLICATION}{what}"[:63]))
     # A server that loses its runner ends the orphaned file at once, and its lock; not every system lets it notice.
     try:
         connection.execute("SET client_connection_check_interval = '500ms'")
     except psycopg.errors.InvalidParameterValue:
         _log.warning("this server cannot notice a lost client: a killed runner's statement goes on until it ends")
-    if writes:
-        _refuse_read_only(connection)
 
 
 def _refuse_read_only(connection: psycopg.Connection[Any]) -> None:
@@ -166,7 +244,7 @@ def _refuse_read_only(connection: psycopg.Connection[Any]) -> None:
     if is_standby:
         raise ReadOnly("the server is a standby: migrations go to the primary")
     if is_read_only:
-        raise ReadOnly(f"sessions of {role} are read-only here (default_transaction_read_only is on): {_WAY_OUT}")
+        raise ReadOnly(f"sessions of {role} are read-only here (default_transaction_read_only is on): {_OWN_ROLE}")
 
 
 @contextmanager
@@ -192,5 +270,5 @@ def _lost(error: psycopg.Error) -> str:
 def _store_error(error: psycopg.Error) -> StoreError:
     failure = from_postgres(error.sqlstate, constraint=error.diag.constraint_name, primary=error.diag.message_primary)
     if isinstance(failure, PermissionDenied) and error.sqlstate == "42501":
-        return PermissionDenied(f"{failure}: {_WAY_OUT}", sqlstate=error.sqlstate)
+        return PermissionDenied(f"{failure}: {WAY_OUT}", sqlstate=error.sqlstate)
     return failure

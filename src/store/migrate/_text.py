@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from store._queries.tokens import TRIVIA, Token, tokenize
+from store._queries.tokens import TRIVIA, Token, refuse_continued, tokenize
 
 _POSITIONAL = re.compile(r"(?<![\w$])\$(?=[0-9])")  # $1 of a function body; the tokenizer wants names in queries
 
@@ -40,9 +40,12 @@ class Statement:
 
 def tokens_of(text: str, name: str) -> list[Token]:
     """
-    Return the tokens of a migration. Raises QueryFileError for a quote or comment that is never closed.
+    Return the tokens of a migration. Raises QueryFileError for a quote or comment that is never closed, and for a string whose
+    end PostgreSQL would see elsewhere.
     """
-    return tokenize(_POSITIONAL.sub("?", text), name)
+    tokens = tokenize(_POSITIONAL.sub("?", text), name)
+    refuse_continued(tokens, name)
+    return tokens
 
 
 def statements(text: str, name: str) -> list[Statement]:
@@ -55,30 +58,39 @@ def statements(text: str, name: str) -> list[Statement]:
 
 
 def _cut(text: str, tokens: list[Token]) -> Iterator[Statement]:
-    at, depth = 0, 0
+    at = 0
+    inside: list[str] = []
     found: list[tuple[int, Token]] = []
     for token in tokens:
-        if token.kind == "semicolon" and depth == 0:
+        if token.kind == "semicolon" and not inside:
             if found:
                 yield _statement(text, found, at)
             found = []
         elif token.kind not in TRIVIA:
-            depth = max(0, depth + _step(token, found[-1][1] if found else None, depth))
+            _step(inside, token, found[-1][1] if found else None)
             found.append((at, token))
         at += len(token.text)
     if found:
         yield _statement(text, found, at)
 
 
-def _step(token: Token, last: Token | None, depth: int) -> int:
-    if token.kind in ("open", "close"):
-        return 1 if token.kind == "open" else -1
+def _step(inside: list[str], token: Token, last: Token | None) -> None:
+    """
+    Enter or leave what a semicolon does not end: parentheses, and BEGIN ATOMIC with the CASEs in it, each with its END.
+    """
     word = token.text.lower() if token.kind == "word" else ""
-    if word == "atomic" and last is not None and last.text.lower() == "begin":
-        return 1
-    if depth and word in ("case", "end"):
-        return 1 if word == "case" else -1
-    return 0
+    before = last.text.lower() if last is not None else ""
+    if token.kind == "open":
+        inside.append("(")
+    elif token.kind == "close" and inside[-1:] == ["("]:
+        inside.pop()
+    elif word == "atomic" and before == "begin":
+        inside.append("atomic")
+    elif "atomic" in inside and before not in ("as", "."):  # behind those it is a name
+        if word == "case":
+            inside.append("case")
+        elif word == "end" and inside[-1] != "(":
+            inside.pop()
 
 
 def _statement(text: str, found: list[tuple[int, Token]], end: int) -> Statement:

@@ -77,6 +77,7 @@ class Refused(Exception):
     def __init__(self, line: int, error: psycopg.Error) -> None:
         super().__init__(f"{error.diag.message_primary or error} (SQLSTATE {error.sqlstate})")
         self.line = line
+        self.sqlstate = error.sqlstate
 
 
 class _Relation(NamedTuple):

@@ -6,7 +6,7 @@ Nothing is repaired here, and nothing is written into the database in use.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ import psycopg
 
 from store.errors import MigrationError, Refusal
 from store.migrate import _fingerprint
-from store.migrate._folder import Folder, SqlMigration
+from store.migrate._folder import Folder, SqlMigration, read
 from store.migrate._lint import apply, foundation, readable
 from store.migrate._report import Options, Report
-from store.migrate._runner import status
+from store.migrate._runner import drifted, status
 from store.migrate._scratch import Scratch, schemas
 from store.migrate._session import Connect, opened, translated
 
@@ -46,6 +46,8 @@ class Verified:
     applied: list[str]
     pending: list[str]
     lines: list[str]
+    """Of these schemas, in every database."""
+    schemas: tuple[str, ...]
     expected: str | None
     faults: list[Refusal]
 
@@ -57,12 +59,12 @@ class Verified:
         return self.expected is not None and self.expected != _fingerprint.digest(self.lines)
 
 
-def live_lines(connect: Connect) -> list[str]:
+def live_lines(connect: Connect, schemas: Sequence[str] = _fingerprint.OURS) -> list[str]:
     """
-    Return the lines of the schema in use.
+    Return the lines of the schemas in use.
     """
     with translated(), connect() as connection:
-        return _fingerprint.lines(connection)
+        return _fingerprint.lines(connection, schemas)
 
 
 def verify_live(connect: Connect, folder: Path, options: Options | None = None) -> Verified:
@@ -76,21 +78,20 @@ def verify_live(connect: Connect, folder: Path, options: Options | None = None) 
     faults = [refusal for refusal in report.refusals if refusal.exit_code != 9]
     pending = [each.id for each in found if each.state == "pending"]
     with opened(connect, options, report, writes=False) as session:
-        lines, expected = _fingerprint.lines(session.connection), session.ledger.fingerprint()
-        faults += _half_done(session.connection, pending)
+        session.cover(read(folder).schemas)
+        expected = session.ledger.fingerprint()
+        schemas = session.schemas if expected is None else expected.schemas
+        lines = _fingerprint.lines(session.connection, schemas)
+        faults += _half_done(session.connection, session.schemas, pending)
     applied = [each.id for each in found if each.state == "applied"]
-    verified = Verified(applied, pending, lines, expected, faults)
-    if verified.drifted:
-        message = (
-            f"the schema is not what the last migration left: fingerprint {_fingerprint.digest(lines)[:12]}, recorded "
-            f"{(expected or '')[:12]}"
-        )
-        faults.append(Refusal("drift", 8, message))
+    verified = Verified(applied, pending, lines, schemas, expected.hash if expected else None, faults)
+    if expected is not None and verified.drifted:
+        faults.append(Refusal("drift", 8, drifted(expected, _fingerprint.digest(lines))))
     return verified
 
 
-def _half_done(connection: psycopg.Connection[Any], pending: Iterable[str]) -> Iterator[Refusal]:
-    spaces = (list(_fingerprint.OURS),)
+def _half_done(connection: psycopg.Connection[Any], schemas: Sequence[str], pending: Iterable[str]) -> Iterator[Refusal]:
+    spaces = (list(schemas),)
     for row in connection.execute(_INVALID, spaces):
         message = f"the index {row[0]} is INVALID: no query uses it; if nobody builds it just now, drop it and build it again"
         yield Refusal("invalid-index", 8, message)
@@ -111,13 +112,14 @@ def verify_scratch(scratch: Scratch, folder: Path, live: Verified | None = None)
     with scratch.database() as connection:
         try:
             standing = foundation(connection, contents)
-            after = dict(_up_down_up(connection, contents, faults))
+            compared = _fingerprint.OURS if live is None else live.schemas
+            after = dict(_up_down_up(connection, contents, compared, faults))
             for each in contents.repeatables:
                 apply(connection, SqlMigration(each.id, each.up, None))
         except MigrationError as error:
             return [*faults, Refusal("does-not-apply", 9, str(error))]
         moved = _own(connection, standing)
-        after[contents.migrations[-1].id] = _fingerprint.lines(connection)
+        after[contents.migrations[-1].id] = _fingerprint.lines(connection, compared)
     if live is not None and live.drifted:
         last = max(set(live.applied) & set(after), default="")
         told = _fingerprint.difference(after.get(last, []), live.lines)
@@ -125,7 +127,9 @@ def verify_scratch(scratch: Scratch, folder: Path, live: Verified | None = None)
     return [*faults, *_schema_files(scratch, contents, moved)]
 
 
-def _up_down_up(connection: psycopg.Connection[Any], folder: Folder, faults: list[Refusal]) -> Iterator[tuple[str, list[str]]]:
+def _up_down_up(
+    connection: psycopg.Connection[Any], folder: Folder, compared: Sequence[str], faults: list[Refusal]
+) -> Iterator[tuple[str, list[str]]]:
     before = _fingerprint.lines(connection, schemas(connection))
     for migration in folder.migrations:
         apply(connection, migration)
@@ -138,7 +142,7 @@ def _up_down_up(connection: psycopg.Connection[Any], folder: Folder, faults: lis
             again = _fingerprint.lines(connection, schemas(connection))
             faults += _faults("not-repeatable", f"{migration.id}.sql makes something else the second time", after, again)
         before = after
-        yield migration.id, _fingerprint.lines(connection)
+        yield migration.id, _fingerprint.lines(connection, compared)
 
 
 def _schema_files(scratch: Scratch, folder: Folder, moved: list[str]) -> Iterator[Refusal]:

@@ -14,6 +14,8 @@ from typing import Any, Self
 import psycopg
 from psycopg.rows import class_row
 
+from store import _connection
+
 _log = logging.getLogger("store.migrate")
 _AFTER = 0.3  # seconds; most files are done before anybody needs to look
 _EVERY = 0.25
@@ -77,6 +79,7 @@ class Watcher:
         try:
             with self._connect() as connection, connection.cursor(row_factory=class_row(Backend)) as cursor:
                 connection.autocommit = True
+                _connection.pin(connection)
                 while not self._over.wait(_EVERY):
                     for found in cursor.execute(_BLOCKERS, (self._pid,)):
                         self._note(found)

@@ -89,8 +89,9 @@ SELECT changed.id, changed.note, changed.total FROM changed
 WITH gone AS (DELETE FROM shop.items WHERE order_id = $1 RETURNING order_id, remark) SELECT gone.order_id, gone.remark FROM gone
 
 -- name: delete_cte_left_joined
+-- Nothing is deleted for NULL, and the orders are shown all the same.
 -- expect: id not null, line_no null
--- params: required
+-- params: optional
 WITH gone AS (DELETE FROM shop.items WHERE order_id = $1 RETURNING order_id, line_no)
 SELECT o.id, gone.line_no FROM shop.orders AS o LEFT JOIN gone ON gone.order_id = o.id
 
@@ -119,3 +120,13 @@ WITH wanted AS (SELECT $1::bigint AS id) SELECT o.id FROM shop.orders AS o INNER
 -- expect: id null
 -- params: optional
 WITH wanted AS (SELECT $1::bigint AS id) SELECT w.id FROM wanted AS w
+
+-- name: recursive_by_what_does_not_hold
+-- b takes what a was, and a is NULL from the second row on.
+-- expect: either null
+WITH RECURSIVE r AS (
+    SELECT 1 AS a, 1 AS b, 1 AS i
+    UNION ALL
+    SELECT CASE WHEN s.i < 1 THEN s.y END, s.y, s.i + 1 FROM (SELECT r.a AS y, r.i FROM r WHERE r.i < 4) AS s
+)
+SELECT coalesce(r.a, r.b) AS either FROM r

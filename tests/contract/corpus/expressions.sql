@@ -305,3 +305,8 @@ SELECT u.age FROM shop.users AS u WHERE coalesce(u.age, 5) > 4
 -- name: where_case
 -- expect: age null
 SELECT u.age FROM shop.users AS u WHERE CASE WHEN u.age > 3 THEN true ELSE u.is_active END
+
+-- name: closed_paths
+-- Only open paths can be joined.
+-- expect: path null, moved not null
+SELECT '((0,0),(1,1))'::path + '((0,0),(1,1))'::path AS path, '((0,0),(1,1))'::path + '(1,1)'::point AS moved

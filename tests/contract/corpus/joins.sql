@@ -196,3 +196,14 @@ SELECT u.id, n FROM shop.users AS u LEFT JOIN generate_series(1, 3) AS n ON n = 
 -- expect: a null, b null, c null
 SELECT a.id AS a, b.id AS b, c.id AS c
 FROM shop.users AS a FULL JOIN shop.orders AS b ON b.user_id = a.id FULL JOIN shop.codes AS c ON c.id = a.id
+
+-- name: not_any_in_inner_on
+-- expect: id not null, name null
+SELECT u.id, n.name FROM shop.users AS u INNER JOIN shop.users AS n ON NOT (n.name = ANY (u.tags))
+
+-- name: full_join_using_of_filtered
+-- Each side lets only names through.
+-- expect: name not null
+SELECT name
+FROM (shop.users AS u INNER JOIN shop.orders AS o ON o.user_id = u.id AND u.name > '')
+FULL JOIN (SELECT r.name FROM shop.users AS r WHERE r.name = 'x') AS b USING (name)

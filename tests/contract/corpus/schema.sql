@@ -67,7 +67,7 @@ CREATE TABLE shop.events_all PARTITION OF shop.events DEFAULT;
 
 CREATE TABLE shop.ruled (id integer NOT NULL);
 CREATE RULE ruled AS ON INSERT TO shop.ruled DO INSTEAD
-INSERT INTO shop.codes (id) VALUES (new.id) RETURNING NULL::integer;
+INSERT INTO shop.codes (id, code) VALUES (coalesce(new.id, 0), 'x') RETURNING NULL::integer;
 
 CREATE VIEW shop.active_users AS
 SELECT u.id, u.email, u.name FROM shop.users AS u WHERE u.is_active;

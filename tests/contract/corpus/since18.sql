@@ -1,7 +1,8 @@
 -- name: merge_returning
+-- Refused only where something does not match.
 -- since: 17
 -- expect: action not null, email not null, name null, given not null
--- params: required
+-- params: optional
 MERGE INTO shop.users AS u USING (SELECT o.id, o.note FROM shop.orders AS o) AS g ON g.id = u.id
 WHEN MATCHED THEN UPDATE SET name = g.note
 WHEN NOT MATCHED THEN INSERT (email) VALUES ($1)
@@ -73,3 +74,13 @@ SELECT (u.profile -> 'a')::integer AS n FROM shop.users AS u
 -- since: 18
 -- expect: tags not null
 SELECT array_sort(u.tags) AS tags FROM shop.users AS u
+
+-- name: random_between
+-- expect: a null, b not null, c not null
+-- since: 18
+SELECT random(1, u.age) AS a, random(1, 6) AS b, random() AS c FROM shop.users AS u
+
+-- name: uuid_of_another_time
+-- expect: a null, b not null, c not null
+-- since: 18
+SELECT uuidv7(NULL::interval) AS a, uuidv7(interval '1 day') AS b, uuidv7() AS c

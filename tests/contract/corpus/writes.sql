@@ -58,8 +58,9 @@ INSERT INTO shop.users (email, is_active) VALUES ($1, DEFAULT) RETURNING id, is_
 INSERT INTO shop.users (email, name) VALUES ($1, $2) ON CONFLICT (email) DO UPDATE SET name = excluded.name RETURNING id, name
 
 -- name: upsert_sets_demanded
+-- Only where the row is there already is the NULL refused, or anything compared.
 -- expect: id not null
--- params: required, required, optional, required
+-- params: required, optional, optional, optional
 INSERT INTO shop.users AS u (email) VALUES ($1)
 ON CONFLICT (email) DO UPDATE SET is_active = $2, age = $3 WHERE u.id = $4 RETURNING id
 
@@ -150,9 +151,10 @@ DELETE FROM shop.orders AS o WHERE o.id = $1 RETURNING o
 INSERT INTO shop.active_users (email) VALUES ($1) RETURNING id
 
 -- name: insert_ruled
+-- The rule has a number for those who give none.
 -- What comes back is the rule's.
 -- expect: id null
--- params: required
+-- params: optional
 INSERT INTO shop.ruled (id) VALUES ($1) RETURNING id
 
 -- name: update_without_answer
@@ -161,15 +163,52 @@ INSERT INTO shop.ruled (id) VALUES ($1) RETURNING id
 UPDATE shop.orders SET note = $1 WHERE id = $2
 
 -- name: merge
+-- NULL matches nobody, and nobody has no email.
 -- expect: -
--- params: required, required, optional, optional
+-- params: required, optional, optional, optional
 MERGE INTO shop.users AS u USING (SELECT $1::text AS email) AS g ON g.email = u.email
 WHEN MATCHED AND u.age > $2 THEN UPDATE SET name = $3
 WHEN NOT MATCHED THEN INSERT (email, name) VALUES (g.email, $4)
 
 -- name: merge_demands
+-- Either alone is refused in one of the cases only.
 -- expect: -
--- params: required, required
+-- params: optional, optional
 MERGE INTO shop.users AS u USING shop.orders AS o ON o.user_id = u.id
 WHEN MATCHED THEN UPDATE SET email = $1
 WHEN NOT MATCHED THEN INSERT (email, name) VALUES ($2, o.note)
+
+-- name: insert_filled_by_trigger
+-- before: CREATE TABLE shop.filled (id integer PRIMARY KEY, at text NOT NULL); CREATE FUNCTION shop.fill() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.at := 1; RETURN NEW; END'; CREATE TRIGGER filled BEFORE INSERT OR UPDATE ON shop.filled FOR EACH ROW EXECUTE FUNCTION shop.fill()
+-- expect: id not null, at not null
+-- params: optional, optional
+INSERT INTO shop.filled (id, at) VALUES ($1, $2) RETURNING id, at
+
+-- name: update_filled_by_trigger
+-- expect: at not null
+-- params: optional, required
+-- before: SELECT 1
+UPDATE shop.filled SET at = $1 WHERE id = $2 RETURNING at
+
+-- name: insert_identity_that_is_not_looked_at
+-- expect: id not null
+-- params: optional, required
+INSERT INTO shop.users (id, email) OVERRIDING USER VALUE VALUES ($1, $2) RETURNING id
+
+-- name: insert_domain_of_nothing
+-- An empty subquery gets past the domain.
+-- expect: code null
+-- params: optional
+INSERT INTO shop.codes (id, code) VALUES (7, (SELECT c.code FROM shop.codes AS c WHERE c.id = $1)) RETURNING code
+
+-- name: insert_filtered_values
+-- The NULL is not among those that are stored.
+-- expect: id not null
+-- params: optional
+INSERT INTO shop.parents (id, kind) SELECT v.id, 'k' FROM (VALUES ($1::integer), (9)) AS v (id) WHERE v.id > 0 RETURNING id
+
+-- name: delete_and_update
+-- Each does without the other.
+-- expect: id not null
+-- params: optional, optional
+WITH gone AS (DELETE FROM shop.items WHERE sku = $1) UPDATE shop.users SET name = 'x' WHERE id = $2 RETURNING id

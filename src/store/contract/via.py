@@ -1,0 +1,43 @@
+"""
+What a query touches without naming it: the bodies of the SQL functions it calls, and what its DELETE cascades to.
+"""
+
+from __future__ import annotations
+
+from store.contract import access
+from store.contract.catalog import Catalog
+from store.contract.nodes import Node
+
+_DELETES = " (delete)"
+
+
+def via(query: Node, catalog: Catalog) -> tuple[str, ...]:
+    """
+    Return 'sellable(...): reads reservations.expires_at, ...' and 'cart_items_product_id_fkey: deletes cart_items'.
+
+    Functions are followed through those that they call; the bodies of other languages than SQL, and triggers, are not.
+    """
+    found: dict[tuple[str, str], set[str]] = {}
+    seen: set[int] = set()
+    waiting = [query]
+    while waiting:
+        one = waiting.pop()
+        for name, verb, items in access.cascades(one, catalog):
+            found.setdefault((name, verb), set()).update(items)
+        for oid in access.called_oids(one, catalog) - seen:
+            seen.add(oid)
+            function = catalog.functions[oid]
+            for body in function.bodies or ():
+                waiting.append(body)
+                for verb, names in _of_body(body, catalog).items():
+                    found.setdefault((access.named(function), verb), set()).update(names)
+    return tuple(sorted(f"{name}: {verb} {', '.join(sorted(names))}" for (name, verb), names in found.items() if names))
+
+
+def _of_body(body: Node, catalog: Catalog) -> dict[str, set[str]]:
+    writes = access.writes(body, catalog)
+    return {
+        "reads": set(access.reads(body, catalog)),
+        "writes": {each for each in writes if not each.endswith(_DELETES)},
+        "deletes": {each.removesuffix(_DELETES) for each in writes if each.endswith(_DELETES)},
+    }
