@@ -2,6 +2,12 @@
 -- under an id of its own, refuses what the catalogue cannot take, and merges the rest,
 -- all in one transaction: half an import is never seen. A flag has_... says whether the
 -- file has the column; what it does not have is never touched.
+--
+-- Nobody has analyzed what an import stages, nor what it has just written: the planner may
+-- take a million rows for none, and then all plans cost the same. So no statement leaves it a
+-- choice that matters. A table of the shop is read by subqueries that LIMIT, OFFSET 0 or their
+-- being a value keep apart, or by ANY of an array: the index is the one way in. The rows of the
+-- import are joined with one another by hash or merge, because prepare_import rules loops out.
 
 -- name: clear_product_import(import_id)!
 -- Delete the staged rows of an import.
@@ -63,10 +69,22 @@ SELECT
     s.is_active,
     s.on_hand
 FROM store.product_imports AS s
-LEFT JOIN store.products AS p
-    ON upper(p.sku) = upper(s.sku)
-LEFT JOIN store.inventory AS i
-    ON i.product_id = p.id
+LEFT JOIN LATERAL (
+    SELECT
+        g.id,
+        g.currency
+    FROM store.products AS g
+    WHERE upper(g.sku) = upper(s.sku)
+    LIMIT 1
+) AS p
+    ON true
+LEFT JOIN LATERAL (
+    SELECT k.reserved
+    FROM store.inventory AS k
+    WHERE k.product_id = p.id
+    LIMIT 1
+) AS i
+    ON true
 WHERE
     s.import_id = :import_id::uuid
     AND s.line > :after_line::bigint
@@ -81,7 +99,6 @@ LIMIT least(:page_size::bigint, 1000);
 -- name: merge_products(import_id, has_name, has_description, has_price, has_currency, has_active, has_on_hand)^
 -- Merge an import into the catalogue and count what became of its products: of lines with one sku the last wins, and what would
 -- not change is not written. keys = inserted + updated + unchanged, unless somebody else changed one of them meanwhile.
--- FULL JOIN, because it is never a nested loop: nobody has analyzed the staged rows, and the planner may take a million for one.
 -- row: ImportCounts
 -- Locks: store.products, ascending upper(sku), then store.inventory, ascending product_id.
 WITH latest AS (
@@ -121,10 +138,26 @@ compared AS (
         END AS is_due,
         p.id IS NULL OR (:has_on_hand::boolean AND l.on_hand IS DISTINCT FROM i.on_hand) AS is_stock_due
     FROM latest AS l
-    LEFT JOIN store.products AS p
-        ON upper(p.sku) = l.key
-    LEFT JOIN store.inventory AS i
-        ON i.product_id = p.id
+    LEFT JOIN LATERAL (
+        SELECT
+            g.id,
+            g.name,
+            g.description,
+            g.price,
+            g.currency,
+            g.is_active
+        FROM store.products AS g
+        WHERE upper(g.sku) = l.key
+        LIMIT 1
+    ) AS p
+        ON true
+    LEFT JOIN LATERAL (
+        SELECT k.on_hand
+        FROM store.inventory AS k
+        WHERE k.product_id = p.id
+        LIMIT 1
+    ) AS i
+        ON true
 ),
 
 merged AS (
@@ -177,10 +210,14 @@ FULL JOIN merged AS m
     ON m.key = c.key;
 
 -- name: prepare_import()^
--- Make the rest of this transaction plan by indexes, whatever the planner believes of the staged rows, and wait for locks.
+-- Make the rest of this transaction plan by indexes, whatever the planner believes of the staged rows, and wait for locks. Rows of
+-- the import are joined with one another by hash or merge: no index helps there, and a nested loop would be quadratic. What is
+-- looked up in the shop still goes by one, being LATERAL. Before 18 what is off makes a plan look dear, and jit starts for it.
 SELECT
     set_config('enable_seqscan', 'off', true) AS enable_seqscan,
     set_config('enable_bitmapscan', 'off', true) AS enable_bitmapscan,
+    set_config('enable_nestloop', 'off', true) AS enable_nestloop,
+    set_config('jit', 'off', true) AS jit,
     set_config('lock_timeout', '30s', true) AS lock_timeout;
 
 -- name: reclaim_import_holds(import_id, lines)
@@ -192,8 +229,12 @@ WITH named AS (
         s.line,
         p.id AS product_id
     FROM store.product_imports AS s
-    INNER JOIN store.products AS p
-        ON upper(p.sku) = upper(s.sku)
+    CROSS JOIN LATERAL (
+        SELECT g.id
+        FROM store.products AS g
+        WHERE upper(g.sku) = upper(s.sku)
+        LIMIT 1
+    ) AS p
     WHERE
         s.import_id = :import_id::uuid
         AND s.line = ANY(:lines::bigint[])
@@ -205,7 +246,7 @@ locked AS (
         i.on_hand,
         i.reserved
     FROM store.inventory AS i
-    WHERE i.product_id IN (SELECT n.product_id FROM named AS n)
+    WHERE i.product_id = ANY(ARRAY(SELECT n.product_id FROM named AS n))
     ORDER BY i.product_id ASC
     FOR NO KEY UPDATE OF i
 ),
@@ -218,7 +259,9 @@ expired AS (
     FROM locked AS l
     INNER JOIN store.reservations AS r
         ON r.product_id = l.product_id
-    WHERE r.expires_at <= now()
+    WHERE
+        r.product_id = ANY(ARRAY(SELECT k.product_id FROM locked AS k))
+        AND r.expires_at <= now()
     ORDER BY r.product_id ASC, r.cart_id ASC
     FOR UPDATE OF r
 ),
@@ -237,6 +280,7 @@ gone AS (
     WHERE
         r.cart_id = e.cart_id
         AND r.product_id = e.product_id
+        AND r.cart_id = ANY(ARRAY(SELECT x.cart_id FROM expired AS x))
 ),
 
 returned AS (
@@ -247,7 +291,9 @@ returned AS (
     FROM locked AS l
     INNER JOIN freed AS f
         ON f.product_id = l.product_id
-    WHERE i.product_id = l.product_id
+    WHERE
+        i.product_id = l.product_id
+        AND i.product_id = ANY(ARRAY(SELECT k.product_id FROM freed AS k))
 )
 
 SELECT
@@ -276,10 +322,20 @@ FROM (
     FROM store.product_imports AS s
     WHERE s.import_id = :import_id::uuid
 ) AS k
-INNER JOIN store.products AS p
-    ON upper(p.sku) = k.key
-INNER JOIN store.inventory AS i
-    ON i.product_id = p.id
+CROSS JOIN LATERAL (
+    SELECT g.id
+    FROM store.products AS g
+    WHERE upper(g.sku) = k.key
+    LIMIT 1
+) AS p
+CROSS JOIN LATERAL (
+    SELECT
+        v.product_id,
+        v.on_hand
+    FROM store.inventory AS v
+    WHERE v.product_id = p.id
+    LIMIT 1
+) AS i
 LEFT JOIN LATERAL (
     SELECT last.on_hand_after
     FROM store.stock_movements AS last

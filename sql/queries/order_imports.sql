@@ -2,8 +2,8 @@
 -- id of its own and judges them there: what an earlier import has stored is known,
 -- what cannot be is refused. What is left becomes orders, paid and dated as the
 -- invoices are, and what cancels a sale is refunded and comes back into stock; all in
--- one transaction. Subqueries look orders and products up from the staged line, one
--- by one: nobody has analyzed the staged rows, and a join might begin at the other end.
+-- one transaction. What lies in the shop is looked up from the staged line, one by one,
+-- as in imports.sql: nobody has analyzed the rows that an import stages and writes.
 
 -- name: clear_order_import(import_id)!
 -- Delete the staged lines of an import.
@@ -33,7 +33,7 @@ WHERE
     s.import_id = :import_id::uuid
     AND s.verdict = 'new'
     AND NOT s.is_cancellation
-    AND NOT EXISTS (SELECT FROM store.products AS p WHERE upper(p.sku) = upper(s.sku))
+    AND (SELECT p.id FROM store.products AS p WHERE upper(p.sku) = upper(s.sku)) IS NULL
 ORDER BY upper(s.sku) ASC, s.line DESC
 ON CONFLICT ((upper(sku))) DO NOTHING;
 
@@ -118,11 +118,11 @@ WITH judged AS (
         s.line,
         CASE
             WHEN
-                upper(p.sku) = upper(s.sku)
+                upper((SELECT p.sku FROM store.products AS p WHERE p.id = c.product_id)) = upper(s.sku)
                 AND c.quantity = s.quantity
                 AND c.amount = store.line_total(s.quantity, s.unit_price, 0, :currency::text)
                 AND c.cancelled_at = s.placed_at
-                AND EXISTS (SELECT FROM store.imported_orders AS m WHERE m.order_id = c.order_id AND m.customer = s.customer)
+                AND (SELECT m.customer FROM store.imported_orders AS m WHERE m.order_id = c.order_id) = s.customer
                 THEN 'known'
             ELSE 'changed'
         END AS verdict
@@ -141,8 +141,6 @@ WITH judged AS (
             AND r.line_no = s.line_no
         LIMIT 1
     ) AS c
-    INNER JOIN store.products AS p
-        ON p.id = c.product_id
     WHERE
         s.import_id = :import_id::uuid
         AND s.is_cancellation
@@ -196,16 +194,19 @@ compared AS (
         n.line,
         (n.customer IS DISTINCT FROM n.known_customer) AS is_other_customer,
         n.is_same_date
-        AND EXISTS (
-            SELECT
-            FROM store.order_items AS oi
-            WHERE
-                oi.order_id = n.order_id
-                AND oi.line_no = n.line_no
-                AND upper(oi.sku) = upper(n.sku)
-                AND oi.name = n.name
-                AND oi.quantity = n.quantity
-                AND oi.unit_price = n.unit_price
+        AND coalesce(
+            (
+                SELECT
+                    upper(oi.sku) = upper(n.sku)
+                    AND oi.name = n.name
+                    AND oi.quantity = n.quantity
+                    AND oi.unit_price = n.unit_price
+                FROM store.order_items AS oi
+                WHERE
+                    oi.order_id = n.order_id
+                    AND oi.line_no = n.line_no
+            ),
+            false
         ) AS is_same
     FROM numbered AS n
 ),
@@ -255,10 +256,8 @@ crowded AS (
         sum(f.quantity) + coalesce(
             (
                 SELECT i.on_hand
-                FROM store.products AS p
-                INNER JOIN store.inventory AS i
-                    ON i.product_id = p.id
-                WHERE upper(p.sku) = f.key
+                FROM store.inventory AS i
+                WHERE i.product_id = (SELECT p.id FROM store.products AS p WHERE upper(p.sku) = f.key)
             ),
             0
         ) > 1000000000
@@ -317,14 +316,14 @@ WHERE
     s.import_id = :import_id::uuid
     AND s.is_cancellation
     AND s.verdict = 'new'
-    AND NOT EXISTS (
-        SELECT
+    AND (
+        SELECT c.line_no
         FROM store.imported_cancellations AS c
         WHERE
             c.source = :source::text
             AND c.external_ref = s.invoice
             AND c.line_no = s.line_no
-    );
+    ) IS NULL;
 
 -- name: list_refused_lines(import_id, after_line, page_size)
 -- Return the next refused lines of an import, in ascending order of line.
@@ -354,17 +353,24 @@ LIMIT least(:page_size::bigint, 1000);
 WITH locked AS (
     SELECT o.id
     FROM store.orders AS o
-    WHERE o.id IN (
+    WHERE o.id = ANY(ARRAY(
         SELECT m.order_id
-        FROM store.order_imports AS s
-        INNER JOIN store.imported_orders AS m
-            ON
-                m.source = :source::text
-                AND m.customer = s.customer
-        WHERE
-            s.import_id = :import_id::uuid
-            AND s.turn IS NOT NULL
-    )
+        FROM (
+            SELECT DISTINCT s.customer
+            FROM store.order_imports AS s
+            WHERE
+                s.import_id = :import_id::uuid
+                AND s.turn IS NOT NULL
+        ) AS b
+        CROSS JOIN LATERAL (
+            SELECT r.order_id
+            FROM store.imported_orders AS r
+            WHERE
+                r.source = :source::text
+                AND r.customer = b.customer
+            OFFSET 0
+        ) AS m
+    ))
     ORDER BY o.id ASC
     FOR NO KEY UPDATE OF o
 )
@@ -375,7 +381,6 @@ FROM locked;
 -- name: match_cancellations(import_id, source, currency, turn)!
 -- Set the cancellations whose turn it is against the latest sale to the same customer, not after them, that has as many units of
 -- the product and as much money left. Money that was refunded in another way makes a sale nobody can take anything back from.
--- plan: scan payments, an empty table is read by payment_no alone, one with rows by order_id
 -- Locks: the new rows, of orders that lock_cancelled_orders has locked in a statement before.
 INSERT INTO store.imported_cancellations (
     source, external_ref, line_no, order_id, product_id, quantity, amount, cancelled_at
@@ -394,22 +399,48 @@ CROSS JOIN LATERAL (
     SELECT
         o.id AS order_id,
         sold.product_id
-    FROM store.imported_orders AS m
-    INNER JOIN store.orders AS o
-        ON o.id = m.order_id
-    INNER JOIN store.payments AS y
-        ON
-            y.order_id = o.id
-            AND y.payment_no = 1
+    FROM (
+        SELECT r.order_id
+        FROM store.imported_orders AS r
+        WHERE
+            r.source = :source::text
+            AND r.customer = s.customer
+        OFFSET 0
+    ) AS m
+    CROSS JOIN LATERAL (
+        SELECT
+            r.id,
+            r.currency,
+            r.placed_at,
+            r.status
+        FROM store.orders AS r
+        WHERE r.id = m.order_id
+        LIMIT 1
+    ) AS o
+    CROSS JOIN LATERAL (
+        SELECT p.refunded
+        FROM store.payments AS p
+        WHERE
+            p.order_id = o.id
+            AND p.payment_no = 1
+        LIMIT 1
+    ) AS y
     CROSS JOIN LATERAL (
         SELECT
             oi.product_id,
             sum(oi.quantity) AS quantity,
             sum(oi.total) AS total
-        FROM store.order_items AS oi
-        WHERE
-            oi.order_id = o.id
-            AND upper(oi.sku) = upper(s.sku)
+        FROM (
+            SELECT
+                i.product_id,
+                i.sku,
+                i.quantity,
+                i.total
+            FROM store.order_items AS i
+            WHERE i.order_id = o.id
+            OFFSET 0
+        ) AS oi
+        WHERE upper(oi.sku) = upper(s.sku)
         GROUP BY oi.product_id
     ) AS sold
     CROSS JOIN LATERAL (
@@ -421,9 +452,7 @@ CROSS JOIN LATERAL (
         WHERE c.order_id = o.id
     ) AS gone
     WHERE
-        m.source = :source::text
-        AND m.customer = s.customer
-        AND o.currency = :currency::text
+        o.currency = :currency::text
         AND o.placed_at <= s.placed_at
         AND o.status IN ('paid', 'shipped', 'delivered')
         AND y.refunded <= gone.total
@@ -464,8 +493,14 @@ WITH sale AS (
             AND r.external_ref = v.invoice
         LIMIT 1
     ) AS o
-    INNER JOIN store.order_items AS oi
-        ON oi.order_id = o.id
+    CROSS JOIN LATERAL (
+        SELECT
+            i.product_id,
+            i.quantity
+        FROM store.order_items AS i
+        WHERE i.order_id = o.id
+        OFFSET 0
+    ) AS oi
     GROUP BY oi.product_id, o.id, o.placed_at
 ),
 
@@ -488,11 +523,19 @@ movement AS (
         'returned' AS kind,
         c.quantity
     FROM store.order_imports AS s
-    INNER JOIN store.imported_cancellations AS c
-        ON
-            c.source = :source::text
-            AND c.external_ref = s.invoice
-            AND c.line_no = s.line_no
+    CROSS JOIN LATERAL (
+        SELECT
+            r.product_id,
+            r.order_id,
+            r.cancelled_at,
+            r.quantity
+        FROM store.imported_cancellations AS r
+        WHERE
+            r.source = :source::text
+            AND r.external_ref = s.invoice
+            AND r.line_no = s.line_no
+        LIMIT 1
+    ) AS c
     WHERE
         s.import_id = :import_id::uuid
         AND s.is_cancellation
@@ -514,6 +557,7 @@ locked AS (
     ) AS b
     INNER JOIN store.inventory AS i
         ON i.product_id = b.product_id
+    WHERE i.product_id = ANY(ARRAY(SELECT m.product_id FROM movement AS m))
     ORDER BY i.product_id ASC
     FOR NO KEY UPDATE OF i
 ),
@@ -546,6 +590,7 @@ SET
 FROM locked AS l
 WHERE
     i.product_id = l.product_id
+    AND i.product_id = ANY(ARRAY(SELECT k.product_id FROM locked AS k WHERE k.returned > 0))
     AND l.returned > 0;
 
 -- name: number_cancellations(import_id)!
@@ -589,7 +634,7 @@ CROSS JOIN LATERAL (
     WHERE upper(g.sku) = k.key
     LIMIT 1
 ) AS p
-WHERE NOT EXISTS (SELECT FROM store.inventory AS i WHERE i.product_id = p.id)
+WHERE (SELECT i.product_id FROM store.inventory AS i WHERE i.product_id = p.id) IS NULL
 ORDER BY p.id ASC
 ON CONFLICT (product_id) DO NOTHING;
 
@@ -622,7 +667,6 @@ FROM queued AS q;
 
 -- name: record_imported_refunds(import_id, source)!
 -- Refund what new cancellations took back, an event a line; an order of which all money went back is refunded.
--- plan: scan payments, an empty table is read by payment_no alone, one with rows by order_id
 -- Locks: the payments and orders, which lock_cancelled_orders has locked in a statement before.
 WITH fresh AS (
     SELECT
@@ -633,11 +677,20 @@ WITH fresh AS (
         c.amount,
         c.cancelled_at
     FROM store.order_imports AS s
-    INNER JOIN store.imported_cancellations AS c
-        ON
-            c.source = :source::text
-            AND c.external_ref = s.invoice
-            AND c.line_no = s.line_no
+    CROSS JOIN LATERAL (
+        SELECT
+            r.order_id,
+            r.external_ref,
+            r.line_no,
+            r.amount,
+            r.cancelled_at
+        FROM store.imported_cancellations AS r
+        WHERE
+            r.source = :source::text
+            AND r.external_ref = s.invoice
+            AND r.line_no = s.line_no
+        LIMIT 1
+    ) AS c
     WHERE
         s.import_id = :import_id::uuid
         AND s.is_cancellation
@@ -661,6 +714,7 @@ payment AS (
     FROM owed AS w
     WHERE
         p.order_id = w.order_id
+        AND p.order_id = ANY(ARRAY(SELECT d.order_id FROM owed AS d))
         AND p.payment_no = 1
     RETURNING p.order_id, p.refunded, w.at
 ),
@@ -686,10 +740,17 @@ told_payment AS (
         'import' AS actor,
         f.cancelled_at
     FROM fresh AS f
-    INNER JOIN store.payments AS p
-        ON
-            p.order_id = f.order_id
-            AND p.payment_no = 1
+    CROSS JOIN LATERAL (
+        SELECT
+            y.authorized,
+            y.captured,
+            y.refunded
+        FROM store.payments AS y
+        WHERE
+            y.order_id = f.order_id
+            AND y.payment_no = 1
+        LIMIT 1
+    ) AS p
     WINDOW of_order AS (PARTITION BY f.order_id ORDER BY f.cancelled_at ASC, f.line ASC)
 ),
 
@@ -703,8 +764,18 @@ step AS (
         o.currency,
         y.at
     FROM payment AS y
-    INNER JOIN store.orders AS o
-        ON o.id = y.order_id
+    CROSS JOIN LATERAL (
+        SELECT
+            r.id,
+            r.number,
+            r.status,
+            r.version,
+            r.total,
+            r.currency
+        FROM store.orders AS r
+        WHERE r.id = y.order_id
+        LIMIT 1
+    ) AS o
     WHERE y.refunded = o.total
 ),
 
@@ -715,7 +786,9 @@ moved AS (
         version = t.version,
         updated_at = greatest(now(), o.updated_at + interval '1 microsecond')
     FROM step AS t
-    WHERE o.id = t.id
+    WHERE
+        o.id = t.id
+        AND o.id = ANY(ARRAY(SELECT k.id FROM step AS k))
 ),
 
 event AS (
@@ -890,26 +963,40 @@ SELECT
         ) AS v
         CROSS JOIN LATERAL (
             SELECT sum(oi.total) AS total
-            FROM store.orders AS o
-            INNER JOIN store.order_items AS oi
-                ON oi.order_id = o.id
+            FROM store.order_items AS oi
             WHERE
-                o.source = :source::text
-                AND o.external_ref = v.invoice
+                oi.order_id = (
+                    SELECT o.id
+                    FROM store.orders AS o
+                    WHERE
+                        o.source = :source::text
+                        AND o.external_ref = v.invoice
+                )
         ) AS i
     ) AS sold,
     (
         SELECT coalesce(sum(e.amount), 0)
         FROM store.order_imports AS s
-        INNER JOIN store.imported_cancellations AS c
-            ON
-                c.source = :source::text
-                AND c.external_ref = s.invoice
-                AND c.line_no = s.line_no
-        INNER JOIN store.payment_events AS e
-            ON
-                e.order_id = c.order_id
-                AND e.idempotency_key = format('store:import:%s:%s', c.external_ref, c.line_no)
+        CROSS JOIN LATERAL (
+            SELECT
+                r.order_id,
+                r.external_ref,
+                r.line_no
+            FROM store.imported_cancellations AS r
+            WHERE
+                r.source = :source::text
+                AND r.external_ref = s.invoice
+                AND r.line_no = s.line_no
+            LIMIT 1
+        ) AS c
+        CROSS JOIN LATERAL (
+            SELECT y.amount
+            FROM store.payment_events AS y
+            WHERE
+                y.order_id = c.order_id
+                AND y.idempotency_key = format('store:import:%s:%s', c.external_ref, c.line_no)
+            LIMIT 1
+        ) AS e
         WHERE
             s.import_id = :import_id::uuid
             AND s.is_cancellation
