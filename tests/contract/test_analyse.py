@@ -383,10 +383,10 @@ def test_more_rows_than_one(corpus: Connection, name: str) -> None:
     setting, _, text = SEVERAL[name].rpartition("; ")
     corpus.execute("DROP RULE ruled ON shop.ruled")
     corpus.execute(CLOCKS)
-    corpus.execute(setting)
+    corpus.execute(setting.encode())
 
     assert facts_of(corpus, text).at_most_one is None
-    assert len(corpus.execute(text).fetchall()) > 1
+    assert len(corpus.execute(text.encode()).fetchall()) > 1
 
 
 def test_an_index_under_another_collation_proves_nothing(corpus: Connection) -> None:

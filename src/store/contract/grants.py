@@ -161,7 +161,7 @@ def _missing(connection: psycopg.Connection[Any], wanted: list[Need]) -> list[Ne
     names = ("kinds", "names", "privileges", "columns")
     columns: dict[str, Any] = {name: [need[at] for need in wanted] for at, name in enumerate(names)}
     rows = connection.execute(_MISSING, {**columns, "role": ROLE}).fetchall()
-    return sorted(wanted[number - 1] for (number,) in rows)
+    return sorted(wanted[int(row[0]) - 1] for row in rows)
 
 
 def _unused(connection: psycopg.Connection[Any], path: Path, needs: Needs) -> Iterator[Finding]:
