@@ -783,12 +783,9 @@ moved AS (
     UPDATE store.orders AS o
     SET
         status = 'refunded',
-        version = t.version,
+        version = o.version + 1,
         updated_at = greatest(now(), o.updated_at + interval '1 microsecond')
-    FROM step AS t
-    WHERE
-        o.id = t.id
-        AND o.id = ANY(ARRAY(SELECT k.id FROM step AS k))
+    WHERE o.id = ANY(ARRAY(SELECT t.id FROM step AS t))
 ),
 
 event AS (
