@@ -8,6 +8,7 @@ import logging
 import types
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import psycopg
 import pytest
@@ -25,6 +26,7 @@ from store.errors import (
     QueryFileError,
     RowMismatch,
     SchemaMissing,
+    SettingsError,
     StatementTimeout,
     StoreError,
     TooManyRows,
@@ -208,6 +210,22 @@ async def test_wrong_parameters_never_reach_the_server(shop: AsyncStore, queries
                 await queries.reports.top(session, **wrong)
         with pytest.raises(TypeError):
             await queries.reports.top(session, 1)
+
+
+async def test_a_query_wants_one_session_of_its_colour(shop: AsyncStore, queries: AsyncQueries) -> None:
+    for given in ((), (shop,), (7,), (None, None)):
+        with pytest.raises(
+            WrongParameters, match=r"reports\.\w+ takes one \w+ \(.*\), and its parameters by name, and was given"
+        ):
+            await queries.reports.top(*given, page_size=5)
+
+
+async def test_settings_are_settings() -> None:
+    given: Any = "postgresql://somebody:secret@localhost/shop"
+    with pytest.raises(SettingsError, match="must be Settings") as caught:
+        AsyncStore.open(given)
+
+    assert "secret" not in str(caught.value)
 
 
 async def test_the_scope_is_not_the_callers_to_give(shop: AsyncStore, queries: AsyncQueries) -> None:

@@ -9,6 +9,7 @@ import logging
 import types
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import psycopg
 import pytest
@@ -26,6 +27,7 @@ from store.errors import (
     QueryFileError,
     RowMismatch,
     SchemaMissing,
+    SettingsError,
     StatementTimeout,
     StoreError,
     TooManyRows,
@@ -205,6 +207,22 @@ def test_wrong_parameters_never_reach_the_server(shop: Store, queries: Queries) 
                 queries.reports.top(session, **wrong)
         with pytest.raises(TypeError):
             queries.reports.top(session, 1)
+
+
+def test_a_query_wants_one_session_of_its_colour(shop: Store, queries: Queries) -> None:
+    for given in ((), (shop,), (7,), (None, None)):
+        with pytest.raises(
+            WrongParameters, match=r"reports\.\w+ takes one \w+ \(.*\), and its parameters by name, and was given"
+        ):
+            queries.reports.top(*given, page_size=5)
+
+
+def test_settings_are_settings() -> None:
+    given: Any = "postgresql://somebody:secret@localhost/shop"
+    with pytest.raises(SettingsError, match="must be Settings") as caught:
+        Store.open(given)
+
+    assert "secret" not in str(caught.value)
 
 
 def test_the_scope_is_not_the_callers_to_give(shop: Store, queries: Queries) -> None:

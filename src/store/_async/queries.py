@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from pydantic import BaseModel
 
 from store import _files, _rows
+from store._async.runner import AsyncRunner
 from store._contracts import types_of
 from store._queries import load
-from store.errors import InvalidInput, QueryFileError
+from store.errors import InvalidInput, QueryFileError, WrongParameters
 
 if TYPE_CHECKING:
     from store._async.session import AsyncSession
@@ -90,7 +91,8 @@ class _Function:
         self.statement = function.statement
         self.__doc__ = self.statement.doc
 
-    async def __call__(self, session: AsyncSession, /, **parameters: Any) -> Any:
+    async def __call__(self, /, *given: AsyncSession, **parameters: Any) -> Any:
+        session = self._session(given)
         result = await session.call(self._function, parameters)
         if self.statement.mark in {"$", "!"}:
             return result
@@ -101,3 +103,11 @@ class _Function:
         else:
             made = list(_rows.as_models(self._model, names, rows))
         return made if self.statement.mark == "" else made[0] if made else None
+
+    def _session(self, given: tuple[object, ...]) -> AsyncSession:
+        session = given[0] if given else None
+        if len(given) == 1 and isinstance(session, AsyncRunner) and hasattr(session, "call"):
+            return cast("AsyncSession", session)
+        name = self.statement.full_name
+        wanted = f"{name} takes one AsyncSession (AsyncStore.session, .transaction), and its parameters by name"
+        raise WrongParameters(f"{wanted}, and was given {', '.join(type(each).__name__ for each in given) or 'none'}")

@@ -20,7 +20,7 @@ from store._async.queries import queries
 from store._async.runner import AsyncRunner
 from store._async.session import AsyncSession, AsyncUnit
 from store._runtime import EVERYTHING, Runtime, Scope
-from store.errors import DatabaseError, SchemaMissing, SchemaTooOld, ServerTooOld, StoreError
+from store.errors import DatabaseError, SchemaMissing, SchemaTooOld, ServerTooOld, SettingsError, StoreError
 from store.settings import Settings
 
 T = TypeVar("T")
@@ -46,7 +46,10 @@ class AsyncStore(AsyncDomains):
         With `check` every statement is held against the schema and its contract on entering; with `read_only` a standby will
         do and nothing can be written. Raises SettingsError, which names the variable.
         """
-        return cls(settings or Settings.load(), check=check, read_only=read_only)
+        given: object = Settings.load() if settings is None else settings
+        if not isinstance(given, Settings):
+            raise SettingsError("settings: must be Settings: set DATABASE_URL, or pass Settings.load(database_url=...)")
+        return cls(given, check=check, read_only=read_only)
 
     @property
     def runtime(self) -> Runtime:

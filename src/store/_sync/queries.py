@@ -16,7 +16,8 @@ from pydantic import BaseModel
 from store import _files, _rows
 from store._contracts import types_of
 from store._queries import load
-from store.errors import InvalidInput, QueryFileError
+from store._sync.runner import Runner
+from store.errors import InvalidInput, QueryFileError, WrongParameters
 
 if TYPE_CHECKING:
     from store._sync.session import Session
@@ -91,7 +92,8 @@ class _Function:
         self.statement = function.statement
         self.__doc__ = self.statement.doc
 
-    def __call__(self, session: Session, /, **parameters: Any) -> Any:
+    def __call__(self, /, *given: Session, **parameters: Any) -> Any:
+        session = self._session(given)
         result = session.call(self._function, parameters)
         if self.statement.mark in {"$", "!"}:
             return result
@@ -102,3 +104,11 @@ class _Function:
         else:
             made = list(_rows.as_models(self._model, names, rows))
         return made if self.statement.mark == "" else made[0] if made else None
+
+    def _session(self, given: tuple[object, ...]) -> Session:
+        session = given[0] if given else None
+        if len(given) == 1 and isinstance(session, Runner) and hasattr(session, "call"):
+            return cast("Session", session)
+        name = self.statement.full_name
+        wanted = f"{name} takes one Session (Store.session, .transaction), and its parameters by name"
+        raise WrongParameters(f"{wanted}, and was given {', '.join(type(each).__name__ for each in given) or 'none'}")
