@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from store import embedded
 from tests.databases import Connection
+from tests.waiting import until
 
 # A file that calls it stops there until the test lets it go on; every look is a new snapshot.
 BRAKE = """
@@ -63,13 +63,6 @@ MADE = {
     "down": "SELECT to_regclass('t.b') IS NULL",
 }
 PATIENT = ("--statement-timeout", "10min")
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, f"waited 60 s for {what}"
-        time.sleep(0.02)
 
 
 @dataclass

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -22,6 +23,8 @@ from psycopg.types.json import Jsonb
 
 from store._queries import Namespaces, Statement, bind, load
 from store.errors import NotFound, QueryFileError, TooManyRows, WrongParameters
+
+Refusal = TypeVar("Refusal", bound=Exception)
 
 SQL = """\
 -- name: add_note(note)!
@@ -117,6 +120,22 @@ def _outcome(ask: Callable[[], Any]) -> Any:
         return type(error), str(error)
 
 
+@contextmanager
+def refused_unsent(kind: type[Refusal], dsn: str) -> Generator[tuple[psycopg.Connection[Any], pytest.ExceptionInfo[Refusal]]]:
+    """
+    A block that must be refused before anything is sent: its connection is closed, so that whoever sends is found out.
+    """
+    with psycopg.connect(dsn) as connection:
+        pass
+    is_sent = False
+    try:
+        with pytest.raises(kind) as caught:
+            yield connection, caught
+    except psycopg.OperationalError:
+        is_sent = True
+    assert not is_sent, f"it was sent to PostgreSQL, and is to be refused before, with {kind.__name__}"
+
+
 @pytest.fixture
 def colours(tmp_path: Path, empty_dsn: str) -> Colours:
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
@@ -174,13 +193,7 @@ def test_statement_without_rows_says_so(colours: Colours):
     ],
 )
 def test_unknown_and_missing_keyword_refused(name: str, parameters: dict[str, Any], message: str, colours: Colours):
-    """
-    Before the wire: the connection is closed, and that is not what is complained of.
-    """
-    with psycopg.connect(colours.dsn) as connection:
-        pass
-
-    with pytest.raises(WrongParameters) as caught:
+    with refused_unsent(WrongParameters, colours.dsn) as (connection, caught):
         getattr(colours.sync.notes, name)(connection, **parameters)
 
     assert str(caught.value) == message

@@ -285,7 +285,9 @@ def test_a_refusal_points_at_the_word_in_the_file(team, described):
     """
     sql = "-- name: bad(a, bee)\nSELECT :a::text AS a, :bee::text AS b, nothing AS c;\n"
     (team / "queries" / "notes.sql").write_text(sql, encoding="utf-8")
-    (found,) = [each for each in check.online(described, project(team), is_scratch=True) if each.rule == "query-refused"]
+    findings = check.online(described, project(team), is_scratch=True)
+    assert "query-refused" in rules(findings)
+    (found,) = [each for each in findings if each.rule == "query-refused"]
 
     assert (2, sql.splitlines()[1].index("nothing") + 1) == (found.line, found.column)
 
@@ -320,6 +322,7 @@ EDITS = [
     ("schema.contract", "a closed set", "'plain', 'rich'", "'plain'"),
     ("schema.contract", "no hash", "  facts:", ""),
 ]
+ALSO = {"the row": ["contract-stale"], "no hash": ["contract-migrations"]}
 
 
 @pytest.mark.parametrize(("name", "what", "before", "after"), EDITS, ids=[f"{name}: {what}" for name, what, *_ in EDITS])
@@ -333,7 +336,9 @@ def test_an_edit_by_hand_is_seen_without_a_database(team, described, name, what,
     assert before in written
     path.write_text(written.replace(before, after), encoding="utf-8")
 
-    [found] = [each for each in check.offline(made) if each.rule == "contract-edited"]
+    findings = check.offline(made)
+    assert sorted(rules(findings)) == ["contract-edited", *ALSO.get(what, [])]
+    (found,) = [each for each in findings if each.rule == "contract-edited"]
     assert (found.path.name, "store lock" in found.mend) == (name, True)
     if name == "notes.contract":
         query = found.message.split()[0].removeprefix("notes.")

@@ -169,6 +169,20 @@ def test_constraints_become_errors() -> None:
 
 
 @pytest.mark.serverless
+def test_a_null_is_named_by_its_column() -> None:
+    """
+    Where PostgreSQL names one: the null of a domain is in no column.
+    """
+    error = errors.from_postgres("23502", column="title", primary="secret", query="mine.bad")
+    other = errors.from_postgres("23502", query="mine.bad")
+
+    assert isinstance(error, errors.InvalidInput)
+    assert (str(error), error.field) == ("title must not be null in mine.bad (SQLSTATE 23502)", "title")
+    assert isinstance(other, errors.InvalidInput)
+    assert (str(other), other.field) == ("a constraint refused the row in mine.bad (SQLSTATE 23502)", None)
+
+
+@pytest.mark.serverless
 @pytest.mark.parametrize("name", [name for name in UNREACHABLE if name.endswith("_pkey")])
 def test_a_key_that_is_taken_is_no_fault_of_the_caller(name: str) -> None:
     error = errors.from_postgres("23505", constraint=name)

@@ -11,7 +11,10 @@ import pytest
 from psycopg import sql
 from typer.testing import CliRunner
 
+from store import migrate
 from store.cli import app
+from store.errors import MigrationLocked
+from store.migrate import Options
 from tests.databases import TestServer
 
 TRAPS = [
@@ -78,6 +81,20 @@ def test_no_function_of_the_owner_runs(
 
     assert "TRAPPED" not in done.output
     assert done.exit_code in EXPECTED.get(arguments[0], {0}), done.output
+
+
+def test_no_function_of_the_owner_keeps_the_blocker_from_being_named(hostile: str, tmp_path: Path) -> None:
+    """
+    A second connection looks who has the lock that a file waits for, and only the log would say what stopped it.
+    """
+    (tmp_path / "0001_x.sql").write_text("-- store: irreversible: changes nothing\nLOCK TABLE public.held;\n")
+    with psycopg.connect(hostile) as holder:
+        holder.execute("CREATE TABLE public.held (id bigint)")
+        holder.commit()
+        holder.execute("LOCK TABLE public.held")
+        options = Options(state_schema="of_its_own", lock_timeout=2.0, lock_wait=1.0)
+        with pytest.raises(MigrationLocked, match=f"held by server process {holder.info.backend_pid}, "):
+            migrate.up(lambda: psycopg.connect(hostile), tmp_path, options=options)
 
 
 def test_the_trap_works(hostile: str) -> None:

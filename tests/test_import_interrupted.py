@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from store.bulk import import_products
 from store.errors import StoreError, Unavailable
 from tests import samples
 from tests.databases import Connection
+from tests.waiting import until
 
 HELPER = Path(__file__).with_name("bulk_process.py")
 HEADER = b"sku,name,price,on_hand\n"
@@ -45,13 +45,6 @@ def is_empty(connection: Connection) -> bool:
         " + (SELECT count(*) FROM store.product_imports)"
     ).fetchone()
     return found == (0,)
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, f"waited 30 s for {what}"
-        time.sleep(0.02)
 
 
 def end_backends(connection: Connection) -> int:

@@ -29,7 +29,7 @@ from tests import samples
 from tests.databases import Connection
 from tests.faults import faults
 from tests.test_import import refused, retail_file
-from tests.test_import_interrupted import until
+from tests.waiting import until
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
 

@@ -22,8 +22,9 @@ from tests import samples
 from tests.bulk_process import Invoices
 from tests.databases import Connection
 from tests.faults import faults
-from tests.test_import_interrupted import LIMIT, Hooked, end_backends, until, weigh
+from tests.test_import_interrupted import LIMIT, Hooked, end_backends, weigh
 from tests.test_import_orders import everything
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -176,13 +176,15 @@ def test_a_string_that_hides_a_commit_is_refused(connect: Connect, folder: Folde
     assert schemas(connect) == []
 
 
-def test_a_commit_that_nobody_saw_is_told(connect: Connect, folder: Folder) -> None:
+@pytest.mark.parametrize("end", ["END", "END AND CHAIN"])
+def test_a_commit_that_nobody_saw_is_told(connect: Connect, folder: Folder, end: str) -> None:
     """
-    What the reader takes for the end of a body ends the transaction: it is not recorded as if it had been one.
+    What the reader takes for the end of a body ends the transaction, even where another begins at once: it is not recorded as
+    if it had been one.
     """
     body = "CREATE FUNCTION t0001.f() RETURNS integer BEGIN ATOMIC SELECT 1 case; END"
     with pytest.raises(MigrationError, match="the file ended the transaction itself"):
-        migrate.up(connect, folder(_0001=f"CREATE SCHEMA t0001; {body}; END;"))
+        migrate.up(connect, folder(_0001=f"CREATE SCHEMA t0001; {body}; {end};"))
 
     assert ["0001_x"] == migrate.pending(connect, folder(_0001="SELECT 1;"))
 

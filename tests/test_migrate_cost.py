@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from store import migrate
 from tests.databases import Connection, TestServer
-from tests.migrate_faults import until
+from tests.waiting import until
 
 FILES = 50
 

@@ -16,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 from store import embedded, migrate
 from store.errors import MigrationHistoryError, StoreError
 from tests.databases import Connection
-from tests.migrate_faults import until
+from tests.waiting import until
 from tests.wire import Proxy, proxy
 
 Connect = Callable[[], Connection]

@@ -23,7 +23,8 @@ import psycopg
 import pytest
 
 from store import embedded
-from tests.migrate_faults import FILES, PATIENT, Stage, until
+from tests.migrate_faults import FILES, PATIENT, Stage
+from tests.waiting import until
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "migrations.md"
 KINDS = tuple(kind for kind in FILES if kind != "down")

@@ -24,7 +24,7 @@ from store.errors import MigrationError, MigrationFolderError, MigrationHistoryE
 from store.migrate import Options, Report, _lock
 from store.migrate._fingerprint import fingerprint
 from tests.databases import Connection
-from tests.migrate_faults import until
+from tests.waiting import until
 
 Connect = Callable[[], Connection]
 

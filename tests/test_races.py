@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -19,6 +18,7 @@ from store import AsyncStore, Cart, Product, Store
 from store.errors import CartClosed, DeadlockDetected, NotFound, OutOfStock, StoreError
 from tests.databases import Connection
 from tests.samples import product, settings, user
+from tests.waiting import wait_for_lock
 
 WORKERS = 6
 
@@ -148,19 +148,6 @@ def test_clear_takes_what_was_added_before_it(shop: Store, connect_as: Callable[
         removed = cleared.result(10)
 
     assert (removed, lines(shop, cart.id)) == (2, {})
-
-
-def wait_for_lock(connection: Connection, count: int = 1) -> None:
-    """
-    Return when so many sessions of this database wait for a lock.
-    """
-    statement = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    for _ in range(500):
-        row = connection.execute(statement).fetchone()
-        if row is not None and row[0] >= count:
-            return
-        time.sleep(0.01)
-    pytest.fail("nobody waits for a lock")
 
 
 @pytest.mark.parametrize("status", ["ordered", "merged", "abandoned"])

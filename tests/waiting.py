@@ -1,5 +1,5 @@
 """
-Two at once, in a known order: the one waits for a lock, and the other goes on.
+Two at once, in a known order: the one waits for a lock, and the other goes on. A wait that does not come fails the test.
 """
 
 from __future__ import annotations
@@ -9,7 +9,28 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.databases import Connection
+
+_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """
+    Return when the condition holds.
+    """
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, f"waited 60 s for {what}"
+        time.sleep(0.02)
+
+
+def wait_for_lock(connection: Connection, count: int = 1) -> None:
+    """
+    Return when so many sessions of this database wait for a lock.
+    """
+    until(lambda: _waiting(connection) >= count, f"{count} to wait for a lock")
 
 
 def beside(connect_admin: Connection, call: Callable[[], Any], then: Callable[[], Any]) -> list[Any]:
@@ -24,13 +45,18 @@ def beside(connect_admin: Connection, call: Callable[[], Any], then: Callable[[]
         except Exception as error:  # noqa: BLE001  # is the answer
             found.append(error)
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    for _ in range(500):
-        if connect_admin.execute(waiting.encode()).fetchone() != (0,):
-            break
-        time.sleep(0.01)
+    until(lambda: _waiting(connect_admin) or not thread.is_alive(), "the call to wait for a lock")
+    if found:
+        pytest.fail(f"the call was to wait for a lock, and came back without: {found[0]!r}")
     then()
-    thread.join(timeout=10)
+    thread.join(timeout=30)
+    if not found:
+        pytest.fail("the call still waits, with the lock let go")
     return found
+
+
+def _waiting(connection: Connection) -> int:
+    ((count,),) = connection.execute(_WAITING.encode()).fetchall()
+    return int(count)

@@ -101,15 +101,6 @@ def is_direct(connection: psycopg.Connection[Any]) -> bool:
     return connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone() == (connection.info.backend_pid,)
 
 
-def pin(connection: psycopg.Connection[Any]) -> None:
-    """
-    Let names mean what they mean in pg_catalog, before anything else is asked.
-
-    The owner of a database chooses the path of its sessions, and with it whose functions would run with our rights.
-    """
-    connection.execute("SET search_path = ''")
-
-
 def has_password(dsn: str) -> bool:
     """
     Whether a connection string holds a password: of the server, or of a key.

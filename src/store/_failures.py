@@ -80,7 +80,13 @@ def translate(error: psycopg.Error | UnicodeError, query: str | None = None) -> 
     if error.sqlstate is None and not isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
         return _of_client(error, query)
     diag = error.diag
-    failure = errors.from_postgres(error.sqlstate, constraint=diag.constraint_name, primary=diag.message_primary, query=query)
+    failure = errors.from_postgres(
+        error.sqlstate,
+        constraint=diag.constraint_name,
+        column=diag.column_name,
+        primary=diag.message_primary,
+        query=query,
+    )
     if error.sqlstate is not None and error.sqlstate[:2] not in {"22", "23"}:
         failure.__cause__ = error
     return failure

@@ -383,3 +383,25 @@ def test_filters_and_sorts_of_ones_own_folder(shop: Store, tmp_path: Path) -> No
             skus(sort="price")
         with pytest.raises(WrongParameters, match="price_from may not be None"):
             skus(price_from=None)
+
+
+def test_a_null_where_none_may_be_names_its_column(shop: Store, tmp_path: Path) -> None:
+    """
+    The column and the query, and nothing of the row.
+    """
+    text = """
+        -- name: bad(username, email)!
+        -- Make a user.
+        -- null: email
+        -- Locks: the row
+        INSERT INTO store.users (username, email) VALUES (:username::text, :email::text);
+    """
+    (tmp_path / "mine.sql").write_text(dedent(text))
+    queries = Queries.load(tmp_path)
+    with shop.session() as session:
+        with pytest.raises(InvalidInput) as caught:
+            queries.mine.bad(session, username="secret-canary", email=None)
+
+    assert str(caught.value) == "email must not be null in mine.bad (SQLSTATE 23502)"
+    assert (caught.value.field, caught.value.sqlstate) == ("email", "23502")
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)

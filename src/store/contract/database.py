@@ -23,6 +23,7 @@ Connection = psycopg.Connection[Any]
 WRITTEN_FROM = 180000
 """The version contracts are written from; on the others all but the plans are the same."""
 
+# Every name is qualified: until it has run, the path is that of the owner of the database, and so are the functions on it.
 _SESSION = """
     SELECT
         pg_catalog.set_config('search_path', '', false),
@@ -100,7 +101,6 @@ def connected(keywords: dict[str, Any]) -> Generator[Connection]:
     if connection is None:
         raise failure  # not inside `except`: libpq's message may quote a part of the connection string
     with connection:
-        _connection.pin(connection)
         connection.execute(_SESSION)
         yield connection
 

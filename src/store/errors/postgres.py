@@ -175,13 +175,31 @@ _CLASSES: dict[str, type[StoreError]] = {"08": Unavailable, "22": InvalidInput, 
 
 
 def from_postgres(
-    sqlstate: str | None, *, constraint: str | None = None, primary: str | None = None, query: str | None = None
+    sqlstate: str | None,
+    *,
+    constraint: str | None = None,
+    column: str | None = None,
+    primary: str | None = None,
+    query: str | None = None,
 ) -> StoreError:
     """
     Return the store's error for a refusal of PostgreSQL: by constraint name, then by SQLSTATE, then by its class.
 
     `primary` is the server's first line. It is quoted only where it can name nothing but the statement itself (class 42).
     """
+    if (failure := _of_constraint(constraint, sqlstate)) is not None:
+        return failure
+    if sqlstate == "23502" and column is not None:
+        where = f" in {query}" if query else ""
+        message = f"{column} must not be null{where} (SQLSTATE 23502)"
+        return InvalidInput(message, field=column, sqlstate=sqlstate, constraint=constraint)
+    if sqlstate is None:
+        return Unavailable()
+    kind = _STATES.get(sqlstate) or _CLASSES.get(sqlstate[:2]) or DatabaseError
+    return kind(_message(kind, sqlstate, constraint, primary, query), sqlstate=sqlstate, constraint=constraint)
+
+
+def _of_constraint(constraint: str | None, sqlstate: str | None) -> StoreError | None:
     if constraint in _TAKEN:
         return _TAKEN[constraint](sqlstate=sqlstate, constraint=constraint)
     if constraint in _RULES:
@@ -193,10 +211,7 @@ def from_postgres(
         # Keys are made or counted on, never a caller's: it lost a race that a lock should have settled.
         message = f"somebody else was first: read again, decide again ({constraint})"
         return Conflict(message, sqlstate=sqlstate, constraint=constraint)
-    if sqlstate is None:
-        return Unavailable()
-    kind = _STATES.get(sqlstate) or _CLASSES.get(sqlstate[:2]) or DatabaseError
-    return kind(_message(kind, sqlstate, constraint, primary, query), sqlstate=sqlstate, constraint=constraint)
+    return None
 
 
 def _message(

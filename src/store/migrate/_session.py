@@ -43,6 +43,7 @@ WAY_OUT = f"{_OWN_ROLE}, or act as the owner with --role"
 """What a role without rights is told."""
 
 _log = logging.getLogger("store.migrate")
+# Every name is qualified: until it has run, the path is that of the owner of the database, and so are the functions on it.
 _SESSION = """
     SELECT
         pg_catalog.set_config('search_path', %s, false),
@@ -230,7 +231,6 @@ def settle(connection: psycopg.Connection[Any], search_path: str, what: str = ""
     Give a session the settings of a runner, whatever the database, the role or the file before it have set.
     """
     connection.execute("RESET ALL")
-    _connection.pin(connection)
     connection.execute(_SESSION, (search_path, f"{APPLICATION}{what}"[:63]))
     # A server that loses its runner ends the orphaned file at once, and its lock; not every system lets it notice.
     try:

@@ -14,11 +14,11 @@ from typing import Any, Self
 import psycopg
 from psycopg.rows import class_row
 
-from store import _connection
-
 _log = logging.getLogger("store.migrate")
 _AFTER = 0.3  # seconds; most files are done before anybody needs to look
 _EVERY = 0.25
+# The owner of a database chooses the path of its sessions, and with it whose functions would run with our rights.
+_PINNED = "SELECT pg_catalog.set_config('search_path', '', false)"
 _BLOCKERS = """
     SELECT
         a.pid, a.usename AS user, a.application_name AS application, a.client_addr::text AS address, a.state,
@@ -79,7 +79,7 @@ class Watcher:
         try:
             with self._connect() as connection, connection.cursor(row_factory=class_row(Backend)) as cursor:
                 connection.autocommit = True
-                _connection.pin(connection)
+                connection.execute(_PINNED)
                 while not self._over.wait(_EVERY):
                     for found in cursor.execute(_BLOCKERS, (self._pid,)):
                         self._note(found)
