@@ -32,6 +32,7 @@ for name in list(os.environ):
 _number = itertools.count(1)
 _FAST = {
     "autovacuum": "off",
+    "dynamic_shared_memory_type": "mmap",  # in the data: nothing stays in /dev/shm of a server that was killed
     "fsync": "off",
     "full_page_writes": "off",
     "max_connections": "200",

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import asyncio
 
+import psycopg
 import pytest
 
-from store import AsyncStore, Store, _connection
+from store import AsyncStore, Store, _connection, _files, migrate
+from store.contract.door import rolled_back
 from store.errors import (
     DatabaseError,
     PermissionDenied,
@@ -167,6 +169,17 @@ def test_an_old_server_is_refused(dsn: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(_connection, "MIN_SERVER_VERSION", 990000)
     with pytest.raises(ServerTooOld, match="this server is 1[678]"), Store.open(settings(dsn)):
         raise AssertionError("opened")
+
+
+def test_an_old_server_is_refused_by_all(dsn: str, admin_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Migrations and contracts ask for the same version as the store.
+    """
+    monkeypatch.setattr(_connection, "MIN_SERVER_VERSION", 990000)
+    with psycopg.connect(dsn, autocommit=True) as connection, pytest.raises(ServerTooOld), rolled_back(connection, ""):
+        raise AssertionError("analysed")
+    with pytest.raises(ServerTooOld, match="the server is 1[678]"):
+        migrate.status(lambda: psycopg.connect(admin_dsn), _files.folder("migrations"))
 
 
 @colours

@@ -4,8 +4,6 @@ The database that describes queries: a scratch server with the migrations applie
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from store import _connection, _failures, embedded, migrate
+from store._throwaway import throwaway
 from store.errors import StoreError, Unavailable
 from store.settings import Settings
 
@@ -74,17 +73,9 @@ def scratch(migrations: Sequence[Path], version: int | None = None) -> Generator
     """
     Lend the DSN of a server with these folders of migrations applied, the store's own first; it is deleted afterwards.
     """
-    # Not pytest's or the user's own folders: root's server is another user, whom every folder above has to let through.
-    home = Path(tempfile.mkdtemp(prefix="store-contract-"))
-    try:
-        server = embedded.start(home / "pg", version)
-        try:
-            _apply(server, migrations[0], migrations[1:])
-            yield server.dsn()
-        finally:
-            embedded.remove(home / "pg")
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    with throwaway(version) as server:
+        _apply(server, migrations[0], migrations[1:])
+        yield server.dsn()
 
 
 @contextmanager

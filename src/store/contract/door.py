@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg import Connection, pq
 
+from store import _connection
 from store.contract.describe import refusal
 from store.contract.facts import Finding
 from store.contract.nodes import Node, queries_of
@@ -39,7 +40,7 @@ def rolled_back(connection: Connection[Any], search_path: str, *, nested: bool =
     With `nested`, inside a transaction it is a savepoint of that one. Raises ServerTooOld below PostgreSQL 16, and
     CannotAnalyse where a function cannot be made, or inside a transaction that nobody spoke of.
     """
-    if connection.info.server_version < 160000:
+    if connection.info.server_version < _connection.MIN_SERVER_VERSION:
         raise ServerTooOld
     begin, end = b"BEGIN", b"ROLLBACK"
     if connection.info.transaction_status != pq.TransactionStatus.IDLE:

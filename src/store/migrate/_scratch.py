@@ -6,17 +6,16 @@ from __future__ import annotations
 
 import itertools
 import os
-import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from store import _files, _pgbin, embedded
+from store import _files, _pgbin
+from store._throwaway import throwaway
 
 _NAMES = itertools.count(1)
 _SESSION = """
@@ -58,18 +57,8 @@ def scratch(version: int | None = None) -> Generator[Scratch]:
 
     Raises MissingExtra without the extra `embedded`.
     """
-    # Root's server is another user, which every folder above has to let through.
-    where = "/var/tmp" if os.geteuid() == 0 else None  # noqa: S108 (a directory of its own is made in it)
-    with tempfile.TemporaryDirectory(prefix="plainstore-scratch-", dir=where) as folder:
-        directory = Path(folder) / "pg"
-        server = embedded.start(directory, version)
-        try:
-            with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
-                connection.execute("ALTER SYSTEM SET fsync = off")
-                connection.execute("SELECT pg_reload_conf()")
-            yield Scratch(server.dsn)
-        finally:
-            embedded.remove(directory)
+    with throwaway(version) as server:
+        yield Scratch(server.dsn)
 
 
 def version_like(server: str | None) -> int | None:

@@ -72,7 +72,6 @@ _LACKING = """
     ORDER BY t.place LIMIT 1
 """
 _WRITTEN = ["_yoyo_migration", "_yoyo_log", TABLE]
-_OLDEST = 160000
 
 
 @dataclass(slots=True)
@@ -217,7 +216,7 @@ def prepare(connection: psycopg.Connection[Any], options: Options, *, writes: bo
     Make a connection ready for migrations.
     """
     connection.autocommit = True
-    if connection.info.server_version < _OLDEST:
+    if connection.info.server_version < _connection.MIN_SERVER_VERSION:
         raise ServerTooOld(f"the server is {connection.info.server_version // 10000}: PostgreSQL 16 or newer is needed")
     if not _connection.is_direct(connection):
         raise SettingsError("migrations need a connection to PostgreSQL itself, not to a pooler: set STORE_MIGRATE_URL")
