@@ -119,9 +119,11 @@ def judge(scratch: review.Scratch, tmp_path: Path) -> Judge:
     Put pending migrations on the small project, and return what the gate says of its release.
     """
 
-    def judged(queries: str = NOTES, *, version: str | None = None, before: str = NOTES, **migrations: str) -> review.Gate:
-        written(tmp_path / "old", before, version=version)
-        new = written(tmp_path / "new", queries, **migrations)
+    def judged(
+        queries: str = NOTES, *, version: str | None = None, before: str = NOTES, schema: str = SCHEMA, **migrations: str
+    ) -> review.Gate:
+        written(tmp_path / "old", before, version=version, _0001=schema)
+        new = written(tmp_path / "new", queries, _0001=schema, **migrations)
         with review.previous(str(tmp_path / "old"), new / "sql/queries", new / "migrations", LAYOUT) as running:
             return review.gate(scratch, running, new / "migrations", new / "sql/queries")
 
@@ -424,6 +426,55 @@ def test_behaviour_that_may_change(judge: Judge, ddl: str, message: str | None, 
     assert made.errors == []
     assert {name for each in made.verdicts for name in each.queries} == queries
     assert [each.message.partition(" (felt by")[0] for each in made.verdicts] == ([] if message is None else [message])
+
+
+CALLED = """
+CREATE FUNCTION store.note_it(tag text) RETURNS void LANGUAGE sql
+    AS $$ INSERT INTO store.notes (id, body, tag) VALUES (1, '', tag) $$;
+CREATE FUNCTION store.known(tag text) RETURNS bigint LANGUAGE sql
+    AS $$ SELECT l.id FROM store.links AS l INNER JOIN store.notes AS n ON n.id = l.note_id WHERE n.tag = known.tag $$;
+ALTER TABLE store.links ADD FOREIGN KEY (note_id) REFERENCES store.notes (id) ON DELETE CASCADE;
+CREATE TABLE store.marks (id bigint PRIMARY KEY, link_id bigint REFERENCES store.links (id) ON DELETE SET NULL);
+CREATE TABLE store.others (id bigint PRIMARY KEY);
+"""
+CALLING = """
+-- name: drop_note(id)!
+-- Delete a note, and its links with it.
+DELETE FROM store.notes AS n WHERE n.id = :id::bigint;
+
+-- name: find_link(tag)^
+-- The link of a tag.
+SELECT store.known(:tag::text) AS id;
+
+-- name: note_it(tag)
+-- Store a note by a function.
+SELECT store.note_it(:tag::text) AS done;
+"""
+
+
+@pytest.mark.parametrize(
+    ("ddl", "queries"),
+    [
+        ("ALTER TABLE store.notes ADD CONSTRAINT short CHECK (length(body) < 9);", {"notes.note_it"}),
+        ("CREATE UNIQUE INDEX one ON store.notes (body);", {"notes.note_it"}),
+        ("ALTER TABLE store.links ENABLE ROW LEVEL SECURITY;", {"notes.drop_note", "notes.find_link"}),
+        ("ALTER TABLE store.marks ADD CONSTRAINT bound CHECK (link_id IS NOT NULL);", {"notes.drop_note"}),
+        ("ALTER TABLE store.others ADD CONSTRAINT bound CHECK (id > 0);", set()),
+        (
+            FUNCTION + " CREATE TRIGGER kept BEFORE DELETE ON store.links FOR EACH ROW EXECUTE FUNCTION store.f();",
+            {"notes.drop_note"},
+        ),
+    ],
+)
+def test_change_is_felt_through_functions_and_cascades(judge: Judge, ddl: str, queries: set[str]) -> None:
+    """
+    A query feels what happens to a table it does not name: the body of a function in SQL does, or a foreign key.
+    """
+    made = judge(CALLING, before=CALLING, schema=SCHEMA + CALLED, _0002=ddl)
+
+    assert made.errors == []
+    assert {name for each in made.verdicts for name in each.queries} == queries
+    assert {each.rule for each in made.verdicts} == ({"may-change"} if queries else set())
 
 
 # --- what is allowed -------------------------------------------------------------------------------------------------
