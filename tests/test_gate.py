@@ -487,6 +487,8 @@ WITHOUT = NOTES.replace("SELECT url, body", "SELECT body")
     ("header", "version", "severity", "words"),
     [
         ("", "1.9.0", "error", "`-- store: contract-after: 1.9.0`"),
+        ("", None, "error", "`-- store: contract-after: VERSION`; to have the version of "),
+        ("", "nightly", "error", "old named, give a tag like v1.8.0, a wheel, or a folder with its pyproject.toml"),
         ("1.8.0", "1.9.0", "warning", "allowed by `contract-after: 1.8.0`, as 1.9.0 is newer"),
         ("1.8.0", "1.8.0", "error", "waits for a release newer than 1.8.0, and 1.8.0 runs"),
         ("1.8.0", "1.7.3", "error", "waits for a release newer than 1.8.0, and 1.7.3 runs"),
