@@ -110,6 +110,11 @@ def scratch(server: TestServer) -> review.Scratch:
     return review.Scratch(server.dsn, f"store_test_gate_{os.getpid()}")
 
 
+def gated(scratch: review.Scratch, running: review.Previous, new: Path) -> review.Gate:
+    folder = new / "migrations"
+    return review.gate(scratch, running, folder, review.pending(running, folder), new / "sql/queries")
+
+
 Judge = Callable[..., review.Gate]
 
 
@@ -125,7 +130,7 @@ def judge(scratch: review.Scratch, tmp_path: Path) -> Judge:
         written(tmp_path / "old", before, version=version, _0001=schema)
         new = written(tmp_path / "new", queries, _0001=schema, **migrations)
         with review.previous(str(tmp_path / "old"), new / "sql/queries", new / "migrations", LAYOUT) as running:
-            return review.gate(scratch, running, new / "migrations", new / "sql/queries")
+            return gated(scratch, running, new)
 
     return judged
 
@@ -182,7 +187,7 @@ def own(scratch: review.Scratch, tmp_path_factory: pytest.TempPathFactory) -> re
         (place / f"{name}.sql").write_text(text, encoding="utf-8")
         (place / f"{name}.rollback.sql").write_text("SELECT 1;", encoding="utf-8")
     with review.previous(str(QUERIES.parents[1]), QUERIES, place, review.OWN) as running:
-        return review.gate(scratch, running, place, QUERIES, "store")
+        return review.gate(scratch, running, place, review.pending(running, place), QUERIES, prefix="store")
 
 
 @pytest.mark.parametrize(
@@ -641,7 +646,7 @@ def test_batch_and_repeatable_files_are_steps(scratch: review.Scratch, tmp_path:
         (root / "migrations" / "repeatable").mkdir()
         (root / "migrations" / "repeatable" / "views.sql").write_text(text, encoding="utf-8")
     with review.previous(str(old), new / "sql/queries", new / "migrations", LAYOUT) as running:
-        made = review.gate(scratch, running, new / "migrations", new / "sql/queries")
+        made = gated(scratch, running, new)
 
     assert made.pending == ["0002_x", "repeatable/views"]
     assert told(made) == [("repeatable/views", "notes.list_tagged", 1, "42P01")]
@@ -834,7 +839,7 @@ def test_release_that_does_not_apply(judge: Judge, tmp_path: Path, scratch: revi
         pytest.raises(MigrationFolderError, match=r"the migrations of .*old do not apply: 0002_x.sql:1: "),
         review.previous(str(old), new / "sql/queries", new / "migrations", LAYOUT) as running,
     ):
-        review.gate(scratch, running, new / "migrations", new / "sql/queries")
+        gated(scratch, running, new)
 
 
 @pytest.mark.parametrize(
@@ -910,6 +915,7 @@ def test_command_speaks_json(
             "sqlstate": "42703",
         }
     ]
+    assert "trying 1 pending migration on a throw-away server" in err
     assert "0002_x (1 of 1): 9 queries of v1.8.0" in err
 
 
@@ -924,7 +930,7 @@ def test_command_speaks_to_people_and_to_github(
         "migrations/0002_x.sql:1  ALTER TABLE store.links DROP COLUMN url",
         '  error query-refused  notes.list_links of v1.8.0: column "url" does not exist (42703) (sql/queries/notes.sql:28)',
     ]
-    assert out.splitlines()[-1] == "9 queries of v1.8.0, 1 pending migrations: 1 errors, 0 warnings"
+    assert out.splitlines()[-1] == "9 queries of v1.8.0, 1 pending migration: 1 error, 0 warnings"
 
     code, out, _ = run("--previous", "v1.8.0", *TEAM, "--format", "github")
 
@@ -946,7 +952,7 @@ def test_command_says_what_comes_first(
     assert out.splitlines() == [
         "migrate first, deploy then; before `store migrate down`, roll the code back:",
         "  without 0002_x: column n.kind does not exist (42703): notes.take_notes, notes.type_notes",
-        "9 queries of v1.8.0, 1 pending migrations: 0 errors, 0 warnings",
+        "9 queries of v1.8.0, 1 pending migration: 0 errors, 0 warnings",
     ]
 
 

@@ -7,6 +7,7 @@ that runs, and PostgreSQL is asked anew about every query of both.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +46,15 @@ def pending(previous: Previous, folder: Path) -> list[SqlMigration]:
     return [*(each for each in new.migrations if each.id not in applied), *changed]
 
 
-def gate(scratch: Scratch, previous: Previous, folder: Path, queries: Path, prefix: str = "app") -> Gate:
+def gate(
+    scratch: Scratch, previous: Previous, folder: Path, steps: Sequence[SqlMigration], queries: Path, *, prefix: str = "app"
+) -> Gate:
     """
     Return whether the queries of the release that runs survive each pending migration, and which new ones wait for one.
 
-    Raises what `pending` does, and MigrationFolderError for a release whose own migrations do not apply.
+    Raises MigrationFolderError for a release whose own migrations do not apply.
     """
-    steps = pending(previous, folder)
     made = Gate([each.id for each in steps])
-    if not steps:
-        return made
     old = Release(previous.ref, previous.version, previous.queries, prefix=prefix, place=previous.layout.queries)
     new = Release("this release", None, queries, prefix=prefix)
     made.verdicts += [*old.unread, *new.unread]
