@@ -42,7 +42,7 @@ def pending(previous: Previous, folder: Path) -> list[SqlMigration]:
     ]
     _preflight.refuse(refusals)
     known = {each.id: each.up.sha256 for each in old.repeatables}
-    changed = [SqlMigration(each.id, each.up, None) for each in new.repeatables if known.get(each.id) != each.up.sha256]
+    changed = [each.as_migration() for each in new.repeatables if known.get(each.id) != each.up.sha256]
     return [*(each for each in new.migrations if each.id not in applied), *changed]
 
 
@@ -77,7 +77,7 @@ def _settle(connection: psycopg.Connection[Any], previous: Previous, folder: Pat
     old = _old(previous)
     try:
         foundation(connection, readable(folder))
-        for each in (*old.migrations, *(SqlMigration(one.id, one.up, None) for one in old.repeatables)):
+        for each in (*old.migrations, *(one.as_migration() for one in old.repeatables)):
             apply(connection, each)
     except MigrationError as error:
         raise MigrationFolderError(f"the migrations of {previous.ref} do not apply: {error}") from None
