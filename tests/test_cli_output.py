@@ -44,3 +44,4 @@ def test_a_refusal_names_the_parameter_as_it_is_written(tmp_path: Path):
 
 def test_one_of_a_thing_is_one():
     assert [counted(number, "error") for number in (0, 1, 2)] == ["0 errors", "1 error", "2 errors"]
+    assert [counted(number, "query", "queries") for number in (0, 1, 2)] == ["0 queries", "1 query", "2 queries"]

@@ -110,6 +110,11 @@ def scratch(server: TestServer) -> review.Scratch:
     return review.Scratch(server.dsn, f"store_test_gate_{os.getpid()}")
 
 
+def gated(scratch: review.Scratch, running: review.Previous, new: Path) -> review.Gate:
+    folder = new / "migrations"
+    return review.gate(scratch, running, folder, review.pending(running, folder), new / "sql/queries")
+
+
 Judge = Callable[..., review.Gate]
 
 
@@ -119,11 +124,13 @@ def judge(scratch: review.Scratch, tmp_path: Path) -> Judge:
     Put pending migrations on the small project, and return what the gate says of its release.
     """
 
-    def judged(queries: str = NOTES, *, version: str | None = None, before: str = NOTES, **migrations: str) -> review.Gate:
-        written(tmp_path / "old", before, version=version)
-        new = written(tmp_path / "new", queries, **migrations)
+    def judged(
+        queries: str = NOTES, *, version: str | None = None, before: str = NOTES, schema: str = SCHEMA, **migrations: str
+    ) -> review.Gate:
+        written(tmp_path / "old", before, version=version, _0001=schema)
+        new = written(tmp_path / "new", queries, _0001=schema, **migrations)
         with review.previous(str(tmp_path / "old"), new / "sql/queries", new / "migrations", LAYOUT) as running:
-            return review.gate(scratch, running, new / "migrations", new / "sql/queries")
+            return gated(scratch, running, new)
 
     return judged
 
@@ -180,7 +187,7 @@ def own(scratch: review.Scratch, tmp_path_factory: pytest.TempPathFactory) -> re
         (place / f"{name}.sql").write_text(text, encoding="utf-8")
         (place / f"{name}.rollback.sql").write_text("SELECT 1;", encoding="utf-8")
     with review.previous(str(QUERIES.parents[1]), QUERIES, place, review.OWN) as running:
-        return review.gate(scratch, running, place, QUERIES, "store")
+        return review.gate(scratch, running, place, review.pending(running, place), QUERIES, prefix="store")
 
 
 @pytest.mark.parametrize(
@@ -426,6 +433,55 @@ def test_behaviour_that_may_change(judge: Judge, ddl: str, message: str | None, 
     assert [each.message.partition(" (felt by")[0] for each in made.verdicts] == ([] if message is None else [message])
 
 
+CALLED = """
+CREATE FUNCTION store.note_it(tag text) RETURNS void LANGUAGE sql
+    AS $$ INSERT INTO store.notes (id, body, tag) VALUES (1, '', tag) $$;
+CREATE FUNCTION store.known(tag text) RETURNS bigint LANGUAGE sql
+    AS $$ SELECT l.id FROM store.links AS l INNER JOIN store.notes AS n ON n.id = l.note_id WHERE n.tag = known.tag $$;
+ALTER TABLE store.links ADD FOREIGN KEY (note_id) REFERENCES store.notes (id) ON DELETE CASCADE;
+CREATE TABLE store.marks (id bigint PRIMARY KEY, link_id bigint REFERENCES store.links (id) ON DELETE SET NULL);
+CREATE TABLE store.others (id bigint PRIMARY KEY);
+"""
+CALLING = """
+-- name: drop_note(id)!
+-- Delete a note, and its links with it.
+DELETE FROM store.notes AS n WHERE n.id = :id::bigint;
+
+-- name: find_link(tag)^
+-- The link of a tag.
+SELECT store.known(:tag::text) AS id;
+
+-- name: note_it(tag)
+-- Store a note by a function.
+SELECT store.note_it(:tag::text) AS done;
+"""
+
+
+@pytest.mark.parametrize(
+    ("ddl", "queries"),
+    [
+        ("ALTER TABLE store.notes ADD CONSTRAINT short CHECK (length(body) < 9);", {"notes.note_it"}),
+        ("CREATE UNIQUE INDEX one ON store.notes (body);", {"notes.note_it"}),
+        ("ALTER TABLE store.links ENABLE ROW LEVEL SECURITY;", {"notes.drop_note", "notes.find_link"}),
+        ("ALTER TABLE store.marks ADD CONSTRAINT bound CHECK (link_id IS NOT NULL);", {"notes.drop_note"}),
+        ("ALTER TABLE store.others ADD CONSTRAINT bound CHECK (id > 0);", set()),
+        (
+            FUNCTION + " CREATE TRIGGER kept BEFORE DELETE ON store.links FOR EACH ROW EXECUTE FUNCTION store.f();",
+            {"notes.drop_note"},
+        ),
+    ],
+)
+def test_change_is_felt_through_functions_and_cascades(judge: Judge, ddl: str, queries: set[str]) -> None:
+    """
+    A query feels what happens to a table it does not name: the body of a function in SQL does, or a foreign key.
+    """
+    made = judge(CALLING, before=CALLING, schema=SCHEMA + CALLED, _0002=ddl)
+
+    assert made.errors == []
+    assert {name for each in made.verdicts for name in each.queries} == queries
+    assert {each.rule for each in made.verdicts} == ({"may-change"} if queries else set())
+
+
 # --- what is allowed -------------------------------------------------------------------------------------------------
 
 BREAK = "ALTER TABLE store.links DROP COLUMN url;"
@@ -436,6 +492,8 @@ WITHOUT = NOTES.replace("SELECT url, body", "SELECT body")
     ("header", "version", "severity", "words"),
     [
         ("", "1.9.0", "error", "`-- store: contract-after: 1.9.0`"),
+        ("", None, "error", "`-- store: contract-after: VERSION`; to have the version of "),
+        ("", "nightly", "error", "old named, give a tag like v1.8.0, a wheel, or a folder with its pyproject.toml"),
         ("1.8.0", "1.9.0", "warning", "allowed by `contract-after: 1.8.0`, as 1.9.0 is newer"),
         ("1.8.0", "1.8.0", "error", "waits for a release newer than 1.8.0, and 1.8.0 runs"),
         ("1.8.0", "1.7.3", "error", "waits for a release newer than 1.8.0, and 1.7.3 runs"),
@@ -588,7 +646,7 @@ def test_batch_and_repeatable_files_are_steps(scratch: review.Scratch, tmp_path:
         (root / "migrations" / "repeatable").mkdir()
         (root / "migrations" / "repeatable" / "views.sql").write_text(text, encoding="utf-8")
     with review.previous(str(old), new / "sql/queries", new / "migrations", LAYOUT) as running:
-        made = review.gate(scratch, running, new / "migrations", new / "sql/queries")
+        made = gated(scratch, running, new)
 
     assert made.pending == ["0002_x", "repeatable/views"]
     assert told(made) == [("repeatable/views", "notes.list_tagged", 1, "42P01")]
@@ -781,7 +839,7 @@ def test_release_that_does_not_apply(judge: Judge, tmp_path: Path, scratch: revi
         pytest.raises(MigrationFolderError, match=r"the migrations of .*old do not apply: 0002_x.sql:1: "),
         review.previous(str(old), new / "sql/queries", new / "migrations", LAYOUT) as running,
     ):
-        review.gate(scratch, running, new / "migrations", new / "sql/queries")
+        gated(scratch, running, new)
 
 
 @pytest.mark.parametrize(
@@ -857,6 +915,7 @@ def test_command_speaks_json(
             "sqlstate": "42703",
         }
     ]
+    assert "trying 1 pending migration on a throw-away server" in err
     assert "0002_x (1 of 1): 9 queries of v1.8.0" in err
 
 
@@ -871,7 +930,7 @@ def test_command_speaks_to_people_and_to_github(
         "migrations/0002_x.sql:1  ALTER TABLE store.links DROP COLUMN url",
         '  error query-refused  notes.list_links of v1.8.0: column "url" does not exist (42703) (sql/queries/notes.sql:28)',
     ]
-    assert out.splitlines()[-1] == "9 queries of v1.8.0, 1 pending migrations: 1 errors, 0 warnings"
+    assert out.splitlines()[-1] == "9 queries of v1.8.0, 1 pending migration: 1 error, 0 warnings"
 
     code, out, _ = run("--previous", "v1.8.0", *TEAM, "--format", "github")
 
@@ -893,7 +952,7 @@ def test_command_says_what_comes_first(
     assert out.splitlines() == [
         "migrate first, deploy then; before `store migrate down`, roll the code back:",
         "  without 0002_x: column n.kind does not exist (42703): notes.take_notes, notes.type_notes",
-        "9 queries of v1.8.0, 1 pending migrations: 0 errors, 0 warnings",
+        "9 queries of v1.8.0, 1 pending migration: 0 errors, 0 warnings",
     ]
 
 

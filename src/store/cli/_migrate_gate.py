@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from store import _files
-from store.cli._migrating import folder_of, reporting
-from store.cli._output import AsJson, err, is_json, out, print_json, printable
+from store.cli._migrating import folder_of, reporting, say
+from store.cli._output import AsJson, counted, err, is_json, out, print_json
 from store.contract.findings import shown
 from store.migrate import Report
 from store.migrate import review as _review
@@ -75,9 +75,9 @@ def gate(
         with _review.previous(previous, queries, folder, layouts) as running:
             made = _review.Gate([])
             if steps := _review.pending(running, folder):
-                err.print(f"{len(steps)} pending migrations are tried on a throw-away server")
+                err.print(f"trying {counted(len(steps), 'pending migration')} on a throw-away server")
                 with _review.scratch(pg) as server:
-                    made = _review.gate(server, running, folder, queries, "app" if sql else "store")
+                    made = _review.gate(server, running, folder, steps, queries, prefix="app" if sql else "store")
     code = _REFUSED if made.errors else 0
     if chosen == "json":
         print_json(_object(running, made, code))
@@ -118,29 +118,23 @@ def _object(running: _review.Previous, made: _review.Gate, code: int) -> dict[st
 
 def _print(running: _review.Previous, made: _review.Gate) -> None:
     if not made.pending:
-        out.print(printable(f"nothing to do: {running.ref} has every migration"), markup=False, soft_wrap=True)
+        say(f"nothing to do: {running.ref} has every migration")
         return
     for (_, line, ddl), group in groupby(made.verdicts, lambda each: (each.path, each.line, each.ddl)):
         found = list(group)
-        _line(f"{shown(found[0].path)}:{line}  {ddl}".rstrip())
+        say(f"{shown(found[0].path)}:{line}  {ddl}".rstrip())
         for each in found:
             out.print(f"  [{_COLOURS[each.severity]}]{each.severity}[/] [bold]{each.rule}[/]  ", end="")
-            _line(f"{each.message}{f' ({each.place})' if each.place else ''}")
+            say(f"{each.message}{f' ({each.place})' if each.place else ''}")
         for mend in dict.fromkeys(each.mend for each in found if each.mend):
-            _line(f"  instead: {mend}")
+            say(f"  instead: {mend}")
     if made.needs:
-        _line("migrate first, deploy then; before `store migrate down`, roll the code back:")
+        say("migrate first, deploy then; before `store migrate down`, roll the code back:")
         waiting: dict[tuple[str, str], list[str]] = {}
         for need in made.needs:
             waiting.setdefault((need.migration, need.message), []).append(need.query)
         for (migration, message), queries in waiting.items():
-            _line(f"  without {migration}: {message}: {', '.join(queries)}")
-    warnings = len(made.verdicts) - len(made.errors)
-    _line(
-        f"{made.judged} queries of {running.ref}, {len(made.pending)} pending migrations: {len(made.errors)} errors, "
-        f"{warnings} warnings"
-    )
-
-
-def _line(text: str) -> None:
-    out.print(printable(text), markup=False, soft_wrap=True)
+            say(f"  without {migration}: {message}: {', '.join(queries)}")
+    errors, warnings = len(made.errors), len(made.verdicts) - len(made.errors)
+    judged, pending = counted(made.judged, "query", "queries"), counted(len(made.pending), "pending migration")
+    say(f"{judged} of {running.ref}, {pending}: {counted(errors, 'error')}, {counted(warnings, 'warning')}")

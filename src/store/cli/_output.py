@@ -143,11 +143,11 @@ def exit_code(error: StoreError) -> int:
     return FAILED
 
 
-def counted(number: int, word: str) -> str:
+def counted(number: int, word: str, words: str = "") -> str:
     """
-    Return `1 fault` or `2 faults`.
+    Return `1 fault` or `2 faults`; what has another plural than with an s gives it.
     """
-    return f"{number} {word}" + ("" if number == 1 else "s")
+    return f"{number} {word if number == 1 else words or f'{word}s'}"
 
 
 def printable(text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from store.contract import allowed
 from store.contract import scope as names
 from store.contract.catalog import ON_INSERT, Cascade, Catalog
-from store.contract.facts import Finding
+from store.contract.facts import DELETED, Finding
 from store.contract.functions import Function
 from store.contract.nodes import Node
 
@@ -50,7 +50,7 @@ def writes(query: Node, catalog: Catalog) -> tuple[str, ...]:
         found |= columns
         relation = catalog.relations.get(one["relid"])
         if one["requiredPerms"] & _DELETE and relation is not None:
-            found.add(f"{relation.name} (delete)")
+            found.add(relation.name + DELETED)
         if one["requiredPerms"] & 1 and not columns and relation is not None:  # INSERT ... DEFAULT VALUES
             found.add(relation.name)
     return tuple(sorted(found))

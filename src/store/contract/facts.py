@@ -4,11 +4,14 @@ What PostgreSQL understands of one query, as plain values: what a contract file 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 NO_NULL_ELEMENTS = "no null elements"
+DELETED = " (delete)"
+"""What stands behind a table in `Facts.writes` where its rows are deleted."""
+
 _MODES = ("read", "write (row lock)", "write")
 
 
@@ -62,6 +65,19 @@ class Need(NamedTuple):
     """'' for the whole of it, and '*' where any column will do: count(*), FOR UPDATE."""
 
 
+class Touched(NamedTuple):
+    """
+    What a statement does with tables and columns, itself or by what it calls and deletes.
+    """
+
+    verb: str
+    """'reads', 'writes' or 'deletes'."""
+    names: tuple[str, ...]
+    """'orders.id' or 'orders', and of rows that are deleted always the table."""
+    via: str = ""
+    """The function or the foreign key that does it, where the statement itself does not name the table."""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """
@@ -90,6 +106,18 @@ class Facts:
     """The rights it takes, those of the functions it calls included. Stand in no contract: they are sql/grants.sql."""
     via: tuple[str, ...] = ()
     """What it touches without naming it: 'sellable(...): reads reservations.quantity', 'x_fkey: deletes cart_items'."""
+
+    def touched(self) -> Iterator[Touched]:
+        """
+        Iterate over all that it reads, writes and deletes: first what it names, then what it does not.
+        """
+        yield Touched("reads", self.reads)
+        yield Touched("writes", tuple(each for each in self.writes if not each.endswith(DELETED)))
+        yield Touched("deletes", tuple(each.removesuffix(DELETED) for each in self.writes if each.endswith(DELETED)))
+        for line in self.via:
+            via, _, does = line.rpartition(": ")
+            verb, _, names = does.partition(" ")
+            yield Touched(verb, tuple(names.split(", ")), via)
 
 
 @dataclass(frozen=True, slots=True)

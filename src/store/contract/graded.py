@@ -52,8 +52,7 @@ def graded(
 
 def _tables(derived: Derived) -> set[str]:
     facts = [found for stanzas in derived.stanzas.values() for each in stanzas if (found := each.whole) is not None]
-    items = {item.removesuffix(" (delete)") for one in facts for item in (*one.reads, *one.writes)}
-    items |= {item for one in facts for line in one.via for item in line.rpartition(": ")[2].partition(" ")[2].split(", ")}
+    items = {name for one in facts for each in one.touched() for name in each.names}
     return items | {item.rpartition(".")[0] for item in items}
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from store.contract import digest
-from store.contract.facts import Column, Facts, Parameter, merged
+from store.contract.facts import DELETED, Column, Facts, Parameter, merged
 from store.errors import ContractFileError
 
 HEAD = "# Written by `store lock`: what PostgreSQL understands of each query. Review the diff; do not edit.\n"
@@ -179,7 +179,7 @@ def _name(name: str) -> str:
 
 
 def _table(name: str) -> str:
-    return name if name.endswith(" (delete)") else name.rpartition(".")[0]
+    return name if name.endswith(DELETED) else name.rpartition(".")[0]
 
 
 class _Reader:

@@ -15,8 +15,6 @@ from store.contract.facts import Facts
 from store.contract.project import Project
 from store.errors import ContractFileError, NotFound
 
-_DELETES = " (delete)"
-
 
 @dataclass(frozen=True, slots=True)
 class Use:
@@ -71,8 +69,7 @@ def uses(project: Project, target: str) -> list[Use]:
         statement = places.get(name)
         if statement is None:
             continue
-        names |= {part for item in (*facts.reads, *facts.writes) for part in _names(item)}
-        names |= {part for _, _, items in map(_indirect, facts.via) for item in items for part in _names(item)}
+        names |= {part for each in facts.touched() for item in each.names for part in _names(item)}
         for verb, columns, via in _of_query(facts, wanted):
             found.append(Use(verb, name, statement.path, statement.line, tuple(columns), via))
     if not found:
@@ -94,20 +91,9 @@ def _contracts(project: Project) -> dict[str, Facts]:
 
 
 def _of_query(facts: Facts, wanted: str) -> list[tuple[str, list[str], str]]:
-    deletes = tuple(item.removesuffix(_DELETES) for item in facts.writes if item.endswith(_DELETES))
-    touched = [("", "writes", facts.writes), ("", "reads", facts.reads), ("", "deletes", deletes), *map(_indirect, facts.via)]
-    every = [(verb, _columns(items, wanted), via) for via, verb, items in touched]
+    every = [(each.verb, _columns(each.names, wanted), each.via) for each in facts.touched()]
     found = [(verb, columns, via) for verb, columns, via in every if columns is not None]
     return found + [("locks", [lock.partition(" ")[2]], "") for lock in facts.locks if lock.partition(" ")[0] == wanted]
-
-
-def _indirect(line: str) -> tuple[str, str, tuple[str, ...]]:
-    """
-    Return by what, how and what: ('sellable(...)', 'reads', ('reservations.quantity',)).
-    """
-    via, _, rest = line.rpartition(": ")
-    verb, _, items = rest.partition(" ")
-    return via, verb, tuple(items.split(", "))
 
 
 def _columns(items: tuple[str, ...], wanted: str) -> list[str] | None:
@@ -118,8 +104,7 @@ def _columns(items: tuple[str, ...], wanted: str) -> list[str] | None:
 
 
 def _names(item: str) -> tuple[str, ...]:
-    bare = item.removesuffix(_DELETES)
-    return (bare, bare.rpartition(".")[0]) if "." in bare else (bare,)
+    return (item, item.rpartition(".")[0]) if "." in item else (item,)
 
 
 def _near(entry: str, statements: Sequence[Statement]) -> str:

@@ -6,9 +6,8 @@ from __future__ import annotations
 
 from store.contract import access
 from store.contract.catalog import Catalog
+from store.contract.facts import DELETED
 from store.contract.nodes import Node
-
-_DELETES = " (delete)"
 
 
 def via(query: Node, catalog: Catalog) -> tuple[str, ...]:
@@ -38,6 +37,6 @@ def _of_body(body: Node, catalog: Catalog) -> dict[str, set[str]]:
     writes = access.writes(body, catalog)
     return {
         "reads": set(access.reads(body, catalog)),
-        "writes": {each for each in writes if not each.endswith(_DELETES)},
-        "deletes": {each.removesuffix(_DELETES) for each in writes if each.endswith(_DELETES)},
+        "writes": {each for each in writes if not each.endswith(DELETED)},
+        "deletes": {each.removesuffix(DELETED) for each in writes if each.endswith(DELETED)},
     }

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from store.contract.facts import Facts
+from store.contract.facts import DELETED, Facts
 
 _LINE = re.compile(
     r"(?P<kind>aggregate|column|constraint|domain|function|index|materialized view|policy|procedure|rule|table|trigger|type"
@@ -27,7 +27,8 @@ _Lines = dict[tuple[str, str], str]
 
 class Change(NamedTuple):
     """
-    What changed, and which queries feel it: those that read, write, call or have one of these names.
+    What changed, and which queries feel it: those that read, write, call or have one of these names, themselves or by a
+    function in SQL or a cascade.
     """
 
     what: str
@@ -50,7 +51,8 @@ class Change(NamedTuple):
         if self.touch == "has the type":
             types = [*(each.type for each in facts.columns), *(each.type for each in facts.parameters)]
             return any(each.removesuffix("[]") in self.names for each in types)
-        touched = facts.writes if self.touch == "writes" else (*facts.reads, *facts.writes)
+        felt = [each for each in facts.touched() if each.verb != "reads" or self.touch == "reads or writes"]
+        touched = [name + DELETED if each.verb == "deletes" else name for each in felt for name in each.names]
         return any(each == name or each.startswith(f"{name}.") for each in touched for name in self.names)
 
 
@@ -136,7 +138,7 @@ def _replaced(kind: str, name: str, was: str, now: str) -> Iterator[Change]:
 
 
 def _deleted(table: str) -> str:
-    return f"{table} (delete)"  # as Facts.writes says it
+    return table + DELETED
 
 
 def _plain(names: Sequence[str]) -> tuple[str, ...]:

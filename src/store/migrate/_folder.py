@@ -92,6 +92,12 @@ class Repeatable:
     id: str
     up: SqlFile
 
+    def as_migration(self) -> SqlMigration:
+        """
+        Return it as a step among migrations, which nothing takes back.
+        """
+        return SqlMigration(self.id, self.up, None)
+
 
 @dataclass(slots=True)
 class Folder:

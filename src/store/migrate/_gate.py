@@ -7,6 +7,7 @@ that runs, and PostgreSQL is asked anew about every query of both.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,20 +42,19 @@ def pending(previous: Previous, folder: Path) -> list[SqlMigration]:
     ]
     _preflight.refuse(refusals)
     known = {each.id: each.up.sha256 for each in old.repeatables}
-    changed = [SqlMigration(each.id, each.up, None) for each in new.repeatables if known.get(each.id) != each.up.sha256]
+    changed = [each.as_migration() for each in new.repeatables if known.get(each.id) != each.up.sha256]
     return [*(each for each in new.migrations if each.id not in applied), *changed]
 
 
-def gate(scratch: Scratch, previous: Previous, folder: Path, queries: Path, prefix: str = "app") -> Gate:
+def gate(
+    scratch: Scratch, previous: Previous, folder: Path, steps: Sequence[SqlMigration], queries: Path, *, prefix: str = "app"
+) -> Gate:
     """
     Return whether the queries of the release that runs survive each pending migration, and which new ones wait for one.
 
-    Raises what `pending` does, and MigrationFolderError for a release whose own migrations do not apply.
+    Raises MigrationFolderError for a release whose own migrations do not apply.
     """
-    steps = pending(previous, folder)
     made = Gate([each.id for each in steps])
-    if not steps:
-        return made
     old = Release(previous.ref, previous.version, previous.queries, prefix=prefix, place=previous.layout.queries)
     new = Release("this release", None, queries, prefix=prefix)
     made.verdicts += [*old.unread, *new.unread]
@@ -77,7 +77,7 @@ def _settle(connection: psycopg.Connection[Any], previous: Previous, folder: Pat
     old = _old(previous)
     try:
         foundation(connection, readable(folder))
-        for each in (*old.migrations, *(SqlMigration(one.id, one.up, None) for one in old.repeatables)):
+        for each in (*old.migrations, *(one.as_migration() for one in old.repeatables)):
             apply(connection, each)
     except MigrationError as error:
         raise MigrationFolderError(f"the migrations of {previous.ref} do not apply: {error}") from None

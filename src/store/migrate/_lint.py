@@ -83,7 +83,7 @@ def review(scratch: Scratch, folder: Path, sizes: Mapping[str, Size] | None = No
             manifest.append(manifest_line(migration, _fingerprint.fingerprint(connection, own)))
         else:
             for each in contents.repeatables:
-                found += examine(connection, SqlMigration(each.id, each.up, None), sizes)[0]
+                found += examine(connection, each.as_migration(), sizes)[0]
     return Review(sorted(found), ledgers, manifest, unfilled)
 
 
@@ -211,11 +211,7 @@ def _disproved(finding: Finding, effects: Sequence[Effect]) -> bool:
     # Text cannot see that a validated CHECK spares SET NOT NULL its scan; the trace did.
     if finding.rule not in _squawk.SEEN_BY_TRACE:
         return False
-    there = [
-        effect
-        for effect in effects
-        if effect.statement.line <= finding.line <= effect.statement.line + effect.statement.text.count("\n")
-    ]
+    there = [effect for effect in effects if effect.covers(finding.line)]
     return bool(there) and not any(effect.scans or effect.rewrites for effect in there)
 
 

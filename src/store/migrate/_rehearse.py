@@ -44,7 +44,7 @@ def rehearse(scratch: Scratch, folder: Path, plan: Plan) -> list[Tried]:
     """
     contents = readable(folder)
     due = [each["id"] for each in plan.pending]
-    repeatables = [SqlMigration(each.id, each.up, None) for each in contents.repeatables]
+    repeatables = [each.as_migration() for each in contents.repeatables]
     known = {each.id: each for each in [*contents.migrations, *repeatables]}
     there = [*(known[name] for name in plan.applied if name in known), *(each for each in repeatables if each.id not in due)]
     tried: list[Tried] = []

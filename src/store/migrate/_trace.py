@@ -68,6 +68,12 @@ class Effect:
     rows: Mapping[str, int] = field(default_factory=dict[str, int])
     faults: frozenset[tuple[str, str]] = frozenset()
 
+    def covers(self, line: int) -> bool:
+        """
+        Whether its statement stands on this line of the file.
+        """
+        return self.statement.line <= line <= self.statement.line + self.statement.text.count("\n")
+
 
 class Refused(Exception):
     """

@@ -173,18 +173,17 @@ class Trial:
         Return how much a break in this migration weighs, and the way out: `contract-after` names the last release that breaks.
         """
         allowed, running = step.up.headers.contract_after, self._old.version
+        now = _headers.release(running or "")
+        tell = f"give a tag like v{allowed or '1.8.0'}, a wheel, or a folder with its pyproject.toml"
         if allowed is None:
-            name = running or "1.8.0"
+            name = f"{running}`" if now else f"VERSION`; to have the version of {self._old.name} named, {tell}"
             return "error", (
                 "first release code that does without, and change the schema one release later, in a file headed "
-                f"`-- store: contract-after: {name}`"
+                f"`-- store: contract-after: {name}"
             )
-        now, last = _headers.release(running or ""), _headers.release(allowed)
+        last = _headers.release(allowed)
         if now is None:
-            return "error", (
-                f"whether {self._old.name} is newer than {allowed} cannot be told: give a tag like v{allowed}, a wheel, or "
-                "a folder with its pyproject.toml"
-            )
+            return "error", f"whether {self._old.name} is newer than {allowed} cannot be told: {tell}"
         if last is not None and now > last:
             return (
                 "warning",

@@ -15,7 +15,7 @@ import psycopg
 
 from store.errors import MigrationError, Refusal
 from store.migrate import _fingerprint
-from store.migrate._folder import Folder, SqlMigration, read
+from store.migrate._folder import Folder, read
 from store.migrate._lint import apply, foundation, readable
 from store.migrate._report import Options, Report
 from store.migrate._runner import drifted, status
@@ -115,7 +115,7 @@ def verify_scratch(scratch: Scratch, folder: Path, live: Verified | None = None)
             compared = _fingerprint.OURS if live is None else live.schemas
             after = dict(_up_down_up(connection, contents, compared, faults))
             for each in contents.repeatables:
-                apply(connection, SqlMigration(each.id, each.up, None))
+                apply(connection, each.as_migration())
         except MigrationError as error:
             return [*faults, Refusal("does-not-apply", 9, str(error))]
         moved = _own(connection, standing)

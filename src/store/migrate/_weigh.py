@@ -62,9 +62,7 @@ def weighed(finding: Finding, effects: Sequence[Effect], sizes: Mapping[str, Siz
     """
     if finding.rule not in DURATION:
         return finding
-    there = [
-        each for each in effects if each.statement.line <= finding.line <= each.statement.line + each.statement.text.count("\n")
-    ]
+    there = [each for each in effects if each.covers(finding.line)]
     worked = {name for each in there for name in (*each.rewrites, *each.scans, *each.rows)}
     names = {name for name in worked or {name for each in there for name, _ in each.locks} if " " not in name}
     known = {name: size for name in sorted(names) if (size := sizes.get(name.replace('"', ""))) is not None}
