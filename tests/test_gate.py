@@ -853,7 +853,7 @@ def test_release_that_does_not_apply(judge: Judge, tmp_path: Path, scratch: revi
 )
 def test_history_that_differs_is_refused(tmp_path: Path, old: dict[str, str], new: dict[str, str], rule: str) -> None:
     """
-    In the words and with the code of `up`, which would refuse it too.
+    With the rule and the code of `up`, which would refuse it too.
     """
     here = written(tmp_path / "new", **new)
     with pytest.raises(MigrationHistoryError) as caught:
@@ -1007,7 +1007,8 @@ def test_edited_history_is_seven(
     code, out, _ = run("--previous", "v1.8.0", *TEAM, "--json")
 
     assert code == json.loads(out)["exit_code"] == 7
-    assert "0001_x.sql was edited" in json.loads(out)["error"]["message"]
+    assert "0001_x is another one in v1.8.0" in json.loads(out)["error"]["message"]
+    assert [each["rule"] for each in json.loads(out)["refusals"]] == ["edited"]
 
 
 def test_commands_of_the_page_run(

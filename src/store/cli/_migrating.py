@@ -19,6 +19,7 @@ from store import _files
 from store.cli._output import AsJson, err, exit_code, is_json, out, print_json
 from store.errors import (
     MigrationDrift,
+    MigrationError,
     MigrationHistoryError,
     MigrationRefused,
     MigrationResumable,
@@ -169,6 +170,8 @@ def reporting(report: Report, *, as_json: bool) -> Generator[None]:
     try:
         yield
     except StoreError as error:
+        if isinstance(error, MigrationError):
+            report.refusals = error.refusals
         _fail(report, _code(error), error, as_json=as_json)
     except KeyboardInterrupt:
         _fail(report, 6 if report.resumable else 5, None, as_json=as_json)

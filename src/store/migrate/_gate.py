@@ -34,10 +34,13 @@ def pending(previous: Previous, folder: Path) -> list[SqlMigration]:
     applied = {
         each.id: Last("up", "applied", each.up.sha256, each.down.sha256 if each.down else None) for each in old.migrations
     }
+    told = {
+        "newer-database": f"is in {previous.ref} and not here: merge it first",
+        "missing": f"is in {previous.ref} and not here: restore it",
+        "edited": f"is another one in {previous.ref}: restore its files, and write a new migration",
+    }
     refusals = [
-        Refusal(each.rule, 7, f"{each.id} is in {previous.ref} and not here: merge it first", each.id)
-        if each.rule == "newer-database"
-        else each
+        Refusal(each.rule, 7, f"{each.id} {told[each.rule]}", each.id) if each.rule in told else each
         for each in _preflight.history(new, list(applied), applied)
     ]
     _preflight.refuse(refusals)
