@@ -168,7 +168,7 @@ def grants(
     version: Version = None,
 ) -> None:
     """
-    Print the least that store_app must be granted to run the queries: columns, functions and what those read, sequences.
+    Print the least that store_app must be granted to run the queries: schemas, columns, functions, sequences.
 
     Functions in PL/pgSQL cannot be read: they are named as not followed. `store check --db` holds sql/grants.sql to the same.
 
