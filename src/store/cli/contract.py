@@ -138,11 +138,10 @@ def check(
         extending = migrations if is_online and sql is None else None
         project = project_of(sql, models, None if extending else migrations, callers)
         if extending:
-            project = dataclasses.replace(project, migrations=[*project.migrations, *extending], grants=None)
+            project = dataclasses.replace(project, migrations=[*project.migrations, *extending], grants=None, is_extended=True)
         if is_online:
             with opened(dsn, project.migrations, version=version, rights=project.rights) as connection:
                 found = _check.online(connection, project, is_scratch=dsn is None)
-            found = [each for each in found if not (extending and each.rule == "contract-migrations")]
         else:
             found = _check.offline(project)
         found = sorted([*found, *_check.unchecked(project)])

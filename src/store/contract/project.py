@@ -44,6 +44,8 @@ class Project:
     """More queries that store_app runs, without contracts."""
     owned: frozenset[str] = frozenset()
     """The files whose queries only the owner of the schema runs."""
+    is_extended: bool = False
+    """Whether a team's migrations stand after those that the contracts were written from."""
 
     @property
     def is_foreign(self) -> bool:
