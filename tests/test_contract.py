@@ -516,6 +516,14 @@ def test_a_folder_of_any_name_holds_its_contracts(team):
         (["check", "--dsn", "host=localhost sslpassword=secret"], 2, "password"),
         (["check", "--sql", "nowhere"], 2, "no such folder"),
         (["check", "--models", "x"], 2, "--sql"),
+        (["check", "--sql", ".", "--callers", "nope"], 2, "nope: there is no such folder: give the one with the Python"),
+        (["check", "--sql", ".", "--models", "nope"], 2, "there is no module nope: run from the directory that holds nope"),
+        (["check", "--sql", ".", "--models", "app.nope"], 2, "there is no module app.nope: run from the directory that"),
+        (["check", "--sql", ".", "--models", "app/models.py"], 2, "no module: name it as Python imports it, app.models"),
+        (["check", "--sql", ".", "--models", "models.py"], 2, "no module: name it as Python imports it, models"),
+        (["check", "--sql", ".", "--models", "app.broken"], 2, "app.broken fails when it is imported: ModuleNotFoundError"),
+        (["check", "--sql", ".", "--models", "app.wrong"], 2, "app.wrong fails when it is imported: ZeroDivisionError"),
+        (["lock", "--sql", ".", "--models", "nope"], 2, "there is no module nope"),
         (["lock", "--stubs"], 2, "--sql"),
         (["sql", "get_nothing"], 1, "no query"),
         (["sql", "nope"], 1, "or a FILE to see its queries: addresses, carts"),
@@ -529,6 +537,9 @@ def test_a_folder_of_any_name_holds_its_contracts(team):
     ],
 )
 def test_what_cannot_be_done_is_said(tmp_path, arguments, code, word):
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "broken.py").write_text("import not_there\n", encoding="utf-8")
+    (tmp_path / "app" / "wrong.py").write_text("1 / 0\n", encoding="utf-8")
     done = store(*arguments, cwd=tmp_path, DATABASE_URL="postgresql://localhost:1/x")
 
     assert (done.returncode, "Traceback" in done.stderr) == (code, False)
