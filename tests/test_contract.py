@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -313,6 +314,21 @@ def test_contracts_that_are_edited_or_left_behind_are_found(team, described):
     assert rules(check.offline(project(team))) == ["contract-left", "contract-missing", "contract-missing"]
 
 
+def test_without_the_schema_contract_no_row_is_compared(team, described):
+    """
+    What is not known of domains and enums is told once, and not as a fault of each DTO.
+    """
+    described.execute("ALTER TABLE app.notes ALTER COLUMN price TYPE store.amount")
+    made = locked(team, described)
+    models: dict[str, Any] = {}
+    exec(compile(MODELS, "notes_models.py", "exec", dont_inherit=True), models)  # noqa: S102
+    typed = dataclasses.replace(made, models={"Note": models["Note"]}, module="notes_models")
+    assert rules(check.offline(typed)) == []
+    (made.contracts / "schema.contract").unlink()
+
+    assert rules(check.offline(typed)) == ["contract-missing"]
+
+
 EDITS = [
     ("notes.contract", "n.title", "not null  app.notes.title", "null      app.notes.title"),
     ("notes.contract", "a parameter", "param  id  bigint  required", "param  id  bigint  optional"),
@@ -505,6 +521,14 @@ def test_a_folder_of_any_name_holds_its_contracts(team):
         (["check", "--dsn", "host=localhost sslpassword=secret"], 2, "password"),
         (["check", "--sql", "nowhere"], 2, "no such folder"),
         (["check", "--models", "x"], 2, "--sql"),
+        (["check", "--sql", ".", "--callers", "nope"], 2, "nope: there is no such folder: give the one with the Python"),
+        (["check", "--sql", ".", "--models", "nope"], 2, "there is no module nope: run from the directory that holds nope"),
+        (["check", "--sql", ".", "--models", "app.nope"], 2, "there is no module app.nope: run from the directory that"),
+        (["check", "--sql", ".", "--models", "app/models.py"], 2, "no module: name it as Python imports it, app.models"),
+        (["check", "--sql", ".", "--models", "models.py"], 2, "no module: name it as Python imports it, models"),
+        (["check", "--sql", ".", "--models", "app.broken"], 2, "app.broken fails when it is imported: ModuleNotFoundError"),
+        (["check", "--sql", ".", "--models", "app.wrong"], 2, "app.wrong fails when it is imported: ZeroDivisionError"),
+        (["lock", "--sql", ".", "--models", "nope"], 2, "there is no module nope"),
         (["lock", "--stubs"], 2, "--sql"),
         (["sql", "get_nothing"], 1, "no query"),
         (["sql", "nope"], 1, "or a FILE to see its queries: addresses, carts"),
@@ -518,6 +542,9 @@ def test_a_folder_of_any_name_holds_its_contracts(team):
     ],
 )
 def test_what_cannot_be_done_is_said(tmp_path, arguments, code, word):
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "broken.py").write_text("import not_there\n", encoding="utf-8")
+    (tmp_path / "app" / "wrong.py").write_text("1 / 0\n", encoding="utf-8")
     done = store(*arguments, cwd=tmp_path, DATABASE_URL="postgresql://localhost:1/x")
 
     assert (done.returncode, "Traceback" in done.stderr) == (code, False)

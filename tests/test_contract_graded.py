@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
+import pytest
+
 from store.contract import check, plans
+from store.contract.project import own
 from tests.databases import Connection, TestServer
 from tests.test_cli import store
 from tests.test_contract import described, locked, rules, team
@@ -87,3 +91,35 @@ def test_a_team_asks_whether_its_migration_breaks_the_store(tmp_path: Path):
     assert (8, 2) == (done.returncode, refused.returncode)
     assert "users.get_user" in done.stdout
     assert "contract-migrations" not in done.stdout
+    assert "store lock" not in done.stdout
+    assert "mend the migration of yours" in done.stdout
+
+
+@pytest.mark.one_version
+def test_a_cascade_that_a_team_adds_is_a_warning_that_names_it(tmp_path: Path):
+    folder = tmp_path / "migrations"
+    folder.mkdir()
+    made = """
+        CREATE SCHEMA app;
+        CREATE TABLE app.notes (id bigint PRIMARY KEY, user_id bigint REFERENCES store.users (id) ON DELETE CASCADE);
+    """
+    (folder / "0001_more.sql").write_text(made, encoding="utf-8")
+    (folder / "0001_more.rollback.sql").write_text("DROP SCHEMA app CASCADE;", encoding="utf-8")
+    done = store("check", "--db", "--migrations", "migrations", "--json", cwd=tmp_path)
+    found = json.loads(done.stdout)["findings"]
+
+    assert (0, {("contract-reaches", "warning")}) == (done.returncode, {(each["rule"], each["severity"]) for each in found})
+    assert [each["message"] for each in found] == [
+        "demo.remove_demo_users now also deletes app.notes (notes_user_id_fkey)",
+        "users.delete_user now also deletes app.notes (notes_user_id_fkey)",
+    ]
+
+
+def test_a_cascade_that_is_gone_is_an_error(described):
+    """
+    Also where it is the team's own migration that takes it away.
+    """
+    described.execute("ALTER TABLE store.cart_items DROP CONSTRAINT cart_items_product_id_fkey")
+    found = check.online(described, dataclasses.replace(own(), is_extended=True, grants=None), is_scratch=True)
+
+    assert any("via cart_items_product_id_fkey: deletes" in each.message for each in found if each.severity == "error")

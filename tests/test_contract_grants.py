@@ -114,6 +114,7 @@ def test_the_derived_rights_are_enough_and_none_is_too_many(admin):
     with admin.transaction(force_rollback=True):
         admin.execute("REVOKE ALL ON ALL TABLES IN SCHEMA store FROM store_app")
         admin.execute("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA store FROM store_app")
+        admin.execute("REVOKE ALL ON SCHEMA store FROM store_app")
         admin.execute(grants.render(needs).encode(), prepare=False)
         for statement in {*made.statements, *needs.rights.values()}:
             if statement.domain not in made.owned and statement.kind == "query":
@@ -134,6 +135,7 @@ def test_the_derived_rights_are_enough_and_none_is_too_many(admin):
 @pytest.mark.parametrize(
     ("change", "rule", "words"),
     [
+        ("REVOKE USAGE ON SCHEMA store FROM store_app", "grant-missing", "USAGE on store, and store_app has it not"),
         ("REVOKE SELECT ON store.products FROM store_app", "grant-missing", "SELECT (sku) on store.products"),
         ("REVOKE DELETE ON store.addresses FROM store_app", "grant-missing", "addresses.delete_address needs DELETE"),
         ("REVOKE EXECUTE ON FUNCTION store.minor_units FROM store_app", "grant-missing", "store.minor_units(text)"),
@@ -174,3 +176,28 @@ def test_the_command_prints_grants_that_postgresql_takes(server, database, tmp_p
     assert "GRANT USAGE ON SEQUENCE app.notes_id_seq TO store_app;" in done.stdout
     admin.execute(done.stdout.encode(), prepare=False)
     assert admin.execute("SELECT has_table_privilege('store_app', 'app.words', 'DELETE')").fetchone() == (True,)
+
+
+def test_the_printed_grants_alone_let_the_role_in(admin, tmp_path):
+    """
+    Each schema before what is in it, as its name is spelled; then every query runs as store_app.
+    """
+    admin.execute(SCHEMA)
+    admin.execute('CREATE SCHEMA "my.app"; CREATE TABLE "my.app".notes (id bigint); REVOKE ALL ON SCHEMA store FROM store_app')
+    queries = [
+        "SELECT id FROM app.notes",
+        'SELECT id FROM "my.app".notes',
+        "SELECT id FROM store.products",
+        "SELECT app.known('a')",
+    ]
+    made = team(tmp_path, queries)
+    text = grants.render(grants.needed(admin, made, derive.derive(admin, made)))
+    with admin.transaction(force_rollback=True):
+        assert not explained(admin, queries[0])
+    admin.execute(text.encode(), prepare=False)
+
+    assert [line for line in text.splitlines() if "ON SCHEMA" in line] == text.splitlines()[:3]
+    assert 'GRANT USAGE ON SCHEMA "my.app" TO store_app;' in text
+    for each in queries:
+        with admin.transaction(force_rollback=True):
+            assert explained(admin, each), each

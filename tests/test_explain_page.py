@@ -93,5 +93,5 @@ def test_the_command_writes_a_page(admin_dsn, tmp_path):
     assert (done.returncode, done.stdout) == (0, f"wrote {made}\n"), done.stderr
     assert "on store.orders o" in held["plan"]
     assert held["query"].startswith("/* store:orders.get_orders */")
-    assert lost.returncode == 1
+    assert lost.returncode == 2
     assert "plan.html cannot be written (No such file or directory)" in lost.stderr

@@ -398,7 +398,25 @@ def test_fingerprint_command(
         "index store.orders_number_key is missing\n",
     )
     assert run("fingerprint", "--diff", str(tmp_path / "nothing"), dsn=admin_dsn)[0] == 2
+    for other in ("# A page\n\nWords: and more.\n", json.dumps(said), "", "words: and words\n"):
+        kept.write_text(other, encoding="utf-8")
+        code, refused = run("fingerprint", "--diff", str(kept), dsn=admin_dsn)
+        assert (code, "--lines --no-json" in refused["error"]["message"]) == (2, True), other
     assert run("fingerprint", dsn="postgresql://nobody@127.0.0.1:1/x")[0] == 10
+
+
+def test_the_fingerprint_of_a_schema_that_is_not_there_is_refused(
+    run: Callable[..., tuple[int, Any]], admin_dsn: str, connect_admin: Connection
+) -> None:
+    """
+    One that was named and is missing is told; names that SQL quotes are found.
+    """
+    code, said = run("fingerprint", "--schema", "nope", "--schema", "store", dsn=admin_dsn)
+
+    assert (code, said["error"]["message"]) == (2, "there is no schema nope in this database: name one that is there")
+    assert run("fingerprint", "--schema", 'my "app"', dsn=admin_dsn)[0] == 2
+    connect_admin.execute('CREATE SCHEMA "my ""app"""')
+    assert run("fingerprint", "--schema", 'my "app"', dsn=admin_dsn)[0] == 0
 
 
 def test_verify_command(run: Callable[..., tuple[int, Any]], admin_dsn: str, connect_admin: Connection, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ _COMMANDS = {
     ),
     "grants": (
         "contract:grants",
-        "Print the least that store_app must be granted to run the queries: columns, functions and what those read, sequences.",
+        "Print the least that store_app must be granted to run the queries: schemas, columns, functions, sequences.",
     ),
     "lock": (
         "contract:lock",

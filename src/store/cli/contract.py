@@ -138,11 +138,10 @@ def check(
         extending = migrations if is_online and sql is None else None
         project = project_of(sql, models, None if extending else migrations, callers)
         if extending:
-            project = dataclasses.replace(project, migrations=[*project.migrations, *extending], grants=None)
+            project = dataclasses.replace(project, migrations=[*project.migrations, *extending], grants=None, is_extended=True)
         if is_online:
             with opened(dsn, project.migrations, version=version, rights=project.rights) as connection:
                 found = _check.online(connection, project, is_scratch=dsn is None)
-            found = [each for each in found if not (extending and each.rule == "contract-migrations")]
         else:
             found = _check.offline(project)
         found = sorted([*found, *_check.unchecked(project)])
@@ -168,7 +167,7 @@ def grants(
     version: Version = None,
 ) -> None:
     """
-    Print the least that store_app must be granted to run the queries: columns, functions and what those read, sequences.
+    Print the least that store_app must be granted to run the queries: schemas, columns, functions, sequences.
 
     Functions in PL/pgSQL cannot be read: they are named as not followed. `store check --db` holds sql/grants.sql to the same.
 

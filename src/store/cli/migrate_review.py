@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from store.cli._migrating import Folder, Schemas, StateSchema, Wait, folder_of, 
 from store.cli._output import AsJson, counted, err, is_json, out, print_json
 from store.cli.migrate import app
 from store.contract import stats as _stats
-from store.errors import InvalidInput, MigrationFolderError, Refusal
+from store.errors import InvalidInput, MigrationFolderError, Refusal, SettingsError
 from store.migrate import Options, Report, connector
 from store.migrate import review as _review
 from store.settings import Settings
@@ -100,21 +101,19 @@ def fingerprint(
     """
     Print the hash of the schema in use: the same on every PostgreSQL, and moved by every change of an object. Only reads.
 
-    Exit codes: 0 done, or nothing differs, 8 something differs from FILE, 10 the server cannot be reached.
+    Exit codes: 0 done, or nothing differs, 2 a schema that was named is not there, or FILE is no such output, 8 something
+    differs from FILE, 10 the server cannot be reached.
     """
     json = is_json(as_json)
-    told: list[str] = []
     with reporting(Report("fingerprint"), as_json=json):
         expected = None if diff is None else _lines_of(diff)
         found = _review.live_lines(connector(Settings.load(), read_only=True, wait=wait), schema or ("store",))
+        if absent := _absent(found, schema or ()):
+            raise SettingsError(f"there is no schema {', '.join(absent)} in this database: name one that is there")
         told = [] if expected is None else _review.difference(expected, found)
         if not found:
-            names = ", ".join(schema or ("store",))
-            err.print(
-                f"nothing of schema {names} is in this database: this is the fingerprint of nothing",
-                soft_wrap=True,
-                markup=False,
-            )
+            message = "nothing of schema store is in this database: this is the fingerprint of nothing"
+            err.print(message, soft_wrap=True, markup=False)
     code = _DRIFT if told else 0
     if json:
         more = {"lines": found} if lines else {}
@@ -192,9 +191,24 @@ def _sizes(path: Path) -> dict[str, _review.Size]:
 
 def _lines_of(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        found = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise MigrationFolderError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}") from None
+    if not _schemas(found) or not all(": " in f"{line} " for line in found):
+        raise MigrationFolderError(
+            f"{path} is not what `store migrate fingerprint --lines --no-json` prints: keep that, and compare"
+        )
+    return found
+
+
+def _absent(found: Sequence[str], names: Sequence[str]) -> list[str]:
+    there = _schemas(found)
+    return [name for name in names if there.isdisjoint({name, '"' + name.replace('"', '""') + '"'})]
+
+
+def _schemas(found: Sequence[str]) -> set[str]:
+    names = (line.removeprefix("schema ").partition(": ")[0] for line in found if line.startswith("schema "))
+    return {name.removesuffix(":") for name in names}
 
 
 def _print_review(made: _review.Review, stale: list[str], written: list[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from store.cli._output import AsJson, Dsn, err, is_json, out, print_json, reported
-from store.cli.contract import Migrations, Sql, Version, project_of
+from store.cli.contract import Migrations, Sql, project_of
 from store.contract import scale as _scale
 from store.contract import stats as _stats
 from store.contract.database import connected_to, opened
@@ -61,7 +61,6 @@ def plans(
     stats: Annotated[Path, typer.Option("--stats", metavar="FILE", help="What `store stats dump` wrote.")],
     sql: Sql = None,
     migrations: Migrations = None,
-    version: Version = None,
     as_json: AsJson = None,
 ) -> None:
     """
@@ -70,7 +69,7 @@ def plans(
     The dearest first: the cost on empty tables, the cost at that size, and the ways to its tables that the contract does not
     name. Costs are reported, and gate nothing; [bold]store check --db[/] gates the plans.
 
-    Exit codes: 0 shown, 1 no such statistics, 9 a query cannot be planned, 10 no PostgreSQL 18 to plan on.
+    Exit codes: 0 shown, 1 no such statistics, 9 a query cannot be planned, 10 the scratch server does not start.
 
     Example: [bold]store stats dump prod.json && store plans --stats prod.json[/]
     """
@@ -78,7 +77,7 @@ def plans(
     with reported(as_json=json):
         project = project_of(sql, None, migrations)
         found = _stats.load(stats)
-        with opened(None, project.migrations, version=version) as connection:
+        with opened(None, project.migrations) as connection:
             report = _scale.scale(connection, project, found)
     if json:
         rows = [{**dataclasses.asdict(each), "moved": each.moved} for each in report.queries]

@@ -24,6 +24,7 @@ from store.errors import ContractFileError, QueryFileError
 
 _LOCK = "run `store lock`, and review what changes"
 _BY_HAND = f"{_LOCK}; where this database was changed by hand, `store migrate verify` says what"
+_SHIPPED = "the store relies on it, and its contracts ship with it: mend the migration of yours that moves it"
 _FOLDER = f"{_LOCK}; or name your own migrations with --migrations"
 
 
@@ -71,8 +72,9 @@ def online(connection: Connection, project: Project, *, is_scratch: bool) -> lis
     found += [*stale, *_differing(project, derived, written, is_planned=is_planned)]
     found += _stubs(project, facts, derived.schema)
     found += grants.findings(connection, project, derived)
-    if not is_scratch:
-        found = [replace(each, mend=_BY_HAND) if each.rule == "contract-differs" else each for each in found]
+    if project.is_extended or not is_scratch:
+        mend = _SHIPPED if project.is_extended else _BY_HAND
+        found = [replace(each, mend=mend) if each.rule == "contract-differs" else each for each in found]
     return sorted([*found, *_of_python(project, facts, derived.schema)])
 
 
@@ -160,7 +162,7 @@ def _moved(project: Project, written: _Written, broken: set[Path]) -> Iterator[F
     if written.schema is None:
         if path not in broken:
             yield Finding(path, 1, 1, "contract-missing", "the contracts do not say of which migrations they are", _LOCK)
-    elif written.schema.migrations != digest.of_migrations(project.migrations):
+    elif not project.is_extended and written.schema.migrations != digest.of_migrations(project.migrations):
         mend = _FOLDER if project.is_foreign and len(project.migrations) == 1 else _LOCK
         yield Finding(path, 1, 1, "contract-migrations", "the migrations are not those the contracts were written from", mend)
 
@@ -178,7 +180,8 @@ def _differing(project: Project, derived: Derived, written: _Written, *, is_plan
         for now in stanzas:
             then = written.stanzas.get(f"{domain}.{now.name}")
             if then is not None:
-                yield from _changes(project.contract_of(domain), f"{domain}.{now.name}", then, now, is_planned=is_planned)
+                path, name = project.contract_of(domain), f"{domain}.{now.name}"
+                yield from _changes(path, name, then, now, is_planned=is_planned, is_extended=project.is_extended)
     if written.schema is not None:
         path = project.contracts / schema.FILE
         before, after = (schema.render(each).splitlines() for each in (written.schema, derived.schema))
@@ -189,7 +192,7 @@ def _differing(project: Project, derived: Derived, written: _Written, *, is_plan
                 yield Finding(path, number, 1, "contract-differs", message, _LOCK)
 
 
-def _changes(path: Path, name: str, then: Stanza, now: Stanza, *, is_planned: bool) -> Iterator[Finding]:
+def _changes(path: Path, name: str, then: Stanza, now: Stanza, *, is_planned: bool, is_extended: bool) -> Iterator[Finding]:
     shown: set[str] = set()
     written = text.lines(then)
     for label in [each for each in then.texts if each in now.texts]:
@@ -200,9 +203,24 @@ def _changes(path: Path, name: str, then: Stanza, now: Stanza, *, is_planned: bo
             fault = f"{key}: {was or 'nothing'} in the contract, {become or 'nothing'} in the database"
             if was != become and fault not in shown:
                 shown.add(fault)  # what differs in one text differs in most of them
+                if more := _reached(key, was, become) if is_extended else "":
+                    message = f"{name} now also {more}"
+                    yield Finding(path, then.line, 1, "contract-reaches", message, "see that it is meant", "warning")
+                    continue
                 line = _line_of(key, written) if is_first else written.index(f"  text   [{label}]") + 1
                 message = f"{name}{'' if is_first else f'[{label}]'}: {fault}"
                 yield Finding(path, then.line + line, 3 if line else 1, "contract-differs", message, _LOCK)
+
+
+def _reached(key: str, was: str | None, become: str | None) -> str:
+    """
+    Return 'deletes app.notes (notes_user_id_fkey)' where that is touched as well without being named, and nothing is no more.
+    """
+    before, after = (set(each.split(", ")) if each else set[str]() for each in (was, become))
+    if not key.startswith("via ") or not before < after:
+        return ""
+    by, _, verb = key.removeprefix("via ").rpartition(": ")
+    return f"{verb} {', '.join(sorted(after - before))} ({by})"
 
 
 def _line_of(key: str, written: Sequence[str]) -> int:
@@ -225,19 +243,18 @@ def _facts(facts: Facts, *, is_planned: bool) -> dict[str, str]:
 
 
 def _of_python(project: Project, facts: Mapping[str, Facts | None], known: Schema | None) -> Iterator[Finding]:
-    schema_ = known or Schema("")
     for statement in project.statements:
         found = facts.get(statement.full_name)
         if found is not None:
-            yield from _of_statement(project, statement, found, schema_)
+            yield from _of_statement(project, statement, found, known)
     if project.callers is not None:
         try:
-            yield from callers.check(project.statements, callers.uses(project.callers), facts, schema_)
+            yield from callers.check(project.statements, callers.uses(project.callers), facts, known or Schema(""))
         except QueryFileError as error:
             yield finding_of(error, project.callers, "caller-file")
 
 
-def _of_statement(project: Project, statement: Statement, facts: Facts, known: Schema) -> Iterator[Finding]:
+def _of_statement(project: Project, statement: Statement, facts: Facts, known: Schema | None) -> Iterator[Finding]:
     def finding(rule: str, message: str, mend: str) -> Finding:
         return Finding(statement.path, statement.line, 1, rule, f"{statement.full_name}: {message}", mend)
 
@@ -254,6 +271,8 @@ def _of_statement(project: Project, statement: Statement, facts: Facts, known: S
     model = project.models.get(statement.row)
     if model is None:
         yield finding("dto-missing", project.no_dto(statement.row), "correct `-- row:`, or name its module with --models")
+        return
+    if known is None:  # without the domains and enums no type can be compared
         return
     for each in compare(facts.columns, model, known):
         place = finding(each.rule, each.message, each.mend)

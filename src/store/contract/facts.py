@@ -56,7 +56,7 @@ class Need(NamedTuple):
     A right without which a role cannot run a statement.
     """
 
-    kind: Literal["function", "sequence", "table"]
+    kind: Literal["function", "schema", "sequence", "table"]
     name: str
     """As SQL writes it: 'store.users', 'store.is_blank(text)'."""
     privilege: str

@@ -24,6 +24,7 @@ from store.contract.project import Project
 ROLE = "store_app"
 
 _ORDER = "SELECT INSERT UPDATE DELETE"
+_SCHEMA = re.compile(r'((?:"(?:[^"]|"")+"|[^".(])+)\.')  # of "my app".notes and of app.known(text)
 _COPY_IN = re.compile(r"COPY\s+(?P<table>\S+)\s*\((?P<columns>[^)]*)\)\s*FROM\s+STDIN\b.*", re.DOTALL | re.IGNORECASE)
 _COPY_OUT = re.compile(r"COPY\s*\((?P<query>.*)\)\s*TO\s+STDOUT\b.*", re.DOTALL | re.IGNORECASE)
 _HAS_ROLE = "SELECT count(*) FROM pg_catalog.pg_roles WHERE rolname = %s"
@@ -31,6 +32,7 @@ _MISSING = """
     SELECT n.number FROM unnest(%(kinds)s::text[], %(names)s::text[], %(privileges)s::text[], %(columns)s::text[])
         WITH ORDINALITY AS n (kind, name, privilege, spot, number)
     WHERE NOT CASE
+        WHEN n.kind = 'schema' THEN has_schema_privilege(%(role)s::name, to_regnamespace(n.name)::oid, n.privilege)
         WHEN n.kind = 'function' THEN has_function_privilege(%(role)s, n.name, n.privilege)
         WHEN n.kind = 'sequence' THEN has_sequence_privilege(%(role)s, n.name, n.privilege)
         WHEN n.spot = '*' THEN has_any_column_privilege(%(role)s, n.name, n.privilege)
@@ -95,6 +97,8 @@ def needed(connection: psycopg.Connection[Any], project: Project, derived: Deriv
                 unknown.add(f"{need.name}, called by {statement.full_name}")
             else:
                 rights.setdefault(need, statement)
+                if schema := _SCHEMA.match(need.name):
+                    rights.setdefault(Need("schema", schema[1], "USAGE"), statement)
     return Needs(rights, tuple(sorted(unknown)))
 
 
@@ -119,10 +123,11 @@ def findings(connection: psycopg.Connection[Any], project: Project, derived: Der
 
 def render(needs: Needs) -> str:
     """
-    Return the GRANT statements, one an object, and as comments what was not followed.
+    Return the GRANT statements, one an object, schemas first, and as comments what was not followed.
     """
     lines: list[str] = []
-    for (kind, name), group in groupby(sorted(needs.rights), lambda need: need[:2]):
+    ordered = sorted(needs.rights, key=lambda need: (need.kind != "schema", need))
+    for (kind, name), group in groupby(ordered, lambda need: need[:2]):
         rights = list(group)
         named = {need.privilege for need in rights if need.column not in {"", "*"}}
         free = {need.privilege for need in rights if need.column == "*"} - named

@@ -23,8 +23,8 @@ _OF_SEQUENCES = {"nextval": "USAGE", "currval": "USAGE", "setval": "UPDATE"}
 
 def needs(query: Node, catalog: Catalog) -> frozenset[Need]:
     """
-    Return the least a role must be granted, the schema's USAGE apart. Functions that run with the rights of whoever calls them
-    are followed where they are SQL; the others are named as 'unknown'.
+    Return the least a role must be granted, the USAGE of schemas apart (it follows from these). Functions that run with the
+    rights of whoever calls them are followed where they are SQL; the others are named as 'unknown'.
     """
     found: set[Need] = set()
     seen: set[int] = set()

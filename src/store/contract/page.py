@@ -10,7 +10,7 @@ import html
 import json
 from pathlib import Path
 
-from store.errors import InvalidInput
+from store.errors import SettingsError
 
 HOST = "https://cdn.jsdelivr.net/npm/"
 # Each by version and hash: a browser takes these bytes and no others. pev2 is a component of Vue, and leans on Bootstrap's CSS.
@@ -88,9 +88,9 @@ def render(title: str, query: str, plan: str) -> str:
 
 def write(path: Path, content: str) -> None:
     """
-    Write a page. Raises InvalidInput for a place that cannot be written.
+    Write a page. Raises SettingsError for a place that cannot be written.
     """
     try:
         path.write_text(content, encoding="utf-8")
     except OSError as error:
-        raise InvalidInput(f"{path} cannot be written ({error.strerror}): name another file") from error
+        raise SettingsError(f"{path} cannot be written ({error.strerror}): name another file") from error

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from store import _files
 from store._queries import Statement, load
 from store.contract.findings import Finding
-from store.errors import QueryFileError, StoreError
+from store.errors import QueryFileError, SettingsError, StoreError
 
 _PLACE = re.compile(r"(?P<path>[^\n]*?):(?P<line>\d+): (?P<message>.*)", re.DOTALL)
 _OWN_MODELS = ("store.models", "store.bulk._orders", "store.bulk._products")
@@ -44,6 +44,8 @@ class Project:
     """More queries that store_app runs, without contracts."""
     owned: frozenset[str] = frozenset()
     """The files whose queries only the owner of the schema runs."""
+    is_extended: bool = False
+    """Whether a team's migrations stand after those that the contracts were written from."""
 
     @property
     def is_foreign(self) -> bool:
@@ -111,10 +113,12 @@ def foreign(
     """
     Return a team's folder. `models` names the module with its DTOs, `migrations` what is applied after the store's own.
 
-    Raises QueryFileError for a folder that is missing, StoreError for a module that cannot be imported.
+    Raises QueryFileError for a folder that is missing, SettingsError for a module that cannot be imported.
     """
     if not queries.is_dir():
         raise QueryFileError(f"{queries}: there is no such folder: give the one that holds the .sql files")
+    if callers is not None and not callers.is_dir():
+        raise QueryFileError(f"{callers}: there is no such folder: give the one with the Python that calls the queries")
     return Project(
         queries=queries.resolve(),
         contracts=_files.contracts_of(queries),
@@ -145,10 +149,16 @@ def _models(modules: Iterable[ModuleType]) -> dict[str, type[BaseModel]]:
 
 
 def _import(name: str) -> ModuleType:
+    if not all(part.isidentifier() for part in name.split(".")) or name.endswith(".py"):
+        given = name.removesuffix(".py").strip("./").replace("/", ".")
+        raise SettingsError(f"{name} is no module: name it as Python imports it{f', {given}' if given else ''}")
     if "" not in sys.path:
         sys.path.insert(0, "")  # as `python -m` does: a team's module stands in the working directory
     try:
         return importlib.import_module(name)
     except Exception as error:  # whatever the module does at import is its own
-        message = f"the module {name} cannot be imported ({type(error).__name__}: {error}): run from its project's directory"
-        raise StoreError(message) from error
+        if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
+            message = f"there is no module {error.name}: run from the directory that holds {name.partition('.')[0]}"
+        else:
+            message = f"the module {name} fails when it is imported: {type(error).__name__}: {error}"
+        raise SettingsError(message) from error
