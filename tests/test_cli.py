@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import typer
 
@@ -435,3 +436,65 @@ def test_ctrl_c_ends_quietly_and_leaves_nothing(empty_dsn, connect_admin, tmp_pa
     assert process.returncode == 5
     assert "interrupted" in words
     assert "Traceback" not in words
+
+
+TERMINATED_TWICE = """
+import os, signal, sys
+from store import __main__, cli
+
+def run():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("still here")
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("cleaned up")
+
+cli.run = run
+sys.exit(__main__.main())
+"""
+
+
+@pytest.mark.serverless
+def test_second_sigterm_does_not_end_the_cleaning_up():
+    """
+    `timeout` sends two: one to its program, one to everybody in its group.
+    """
+    done = subprocess.run([sys.executable, "-c", TERMINATED_TWICE], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "cleaned up\n", "")
+
+
+def test_sigterm_leaves_no_server(tmp_path):
+    """
+    A CI that cancels: a command ends as at Ctrl-C, and its throw-away server with it.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "store", "check", "--db"],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (at_work := backends_below(tmp_path)):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, words = process.communicate(timeout=60)
+
+    assert (process.returncode, words) == (130, "interrupted: nothing half done was left behind\n")
+    assert psutil.wait_procs(at_work, timeout=30)[1] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def backends_below(folder: Path) -> list[psutil.Process]:
+    """
+    Return the servers whose data lie in this folder, with their processes, once they have database `store` open.
+    """
+    try:
+        servers = [each for each in psutil.process_iter(["cmdline"]) if f"{folder}/" in " ".join(each.info["cmdline"] or [])]
+        family = [one for server in servers for one in (server, *server.children(recursive=True))]
+        return family if any(" store " in " ".join(each.cmdline()) for each in family) else []
+    except psutil.Error:  # one of them ended meanwhile
+        return []

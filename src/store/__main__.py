@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from typing import NoReturn
 
 from store import _distribution
 
@@ -30,7 +31,20 @@ def _run() -> int:
         return 2
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on a command answers Ctrl-C itself
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminated)  # a CI that cancels, a container that stops: what was begun is undone
     return run()
+
+
+def _terminated(_signal: int, _frame: object) -> NoReturn:
+    # The first one counts: `timeout` sends two, and the second would end what cleans up after the first.
+    signal.signal(signal.SIGTERM, _unheard)
+    raise KeyboardInterrupt
+
+
+def _unheard(_signal: int, _frame: object) -> None:
+    # Not SIG_IGN, which the programs that clean up would inherit.
+    pass
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import logging
 import re
-import signal
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -146,12 +145,6 @@ AllowDown = Annotated[
 ]
 
 
-class _Terminated(KeyboardInterrupt):
-    """
-    SIGTERM, ending the command as Ctrl-C does.
-    """
-
-
 def folder_of(folder: Path | None) -> Path:
     """
     Return the folder that was named, else the one of the package.
@@ -162,10 +155,9 @@ def folder_of(folder: Path | None) -> Path:
 @contextmanager
 def reporting(report: Report, *, as_json: bool) -> Generator[None]:
     """
-    A block whose end, whatever it is, becomes an exit code, one sentence or one JSON object. SIGTERM ends it like Ctrl-C: what
-    runs is cancelled and rolled back.
+    A block whose end, whatever it is, becomes an exit code, one sentence or one JSON object. At Ctrl-C and SIGTERM what runs is
+    cancelled and rolled back.
     """
-    before = signal.signal(signal.SIGTERM, _terminate)
     _log_to_stderr()
     try:
         yield
@@ -175,8 +167,6 @@ def reporting(report: Report, *, as_json: bool) -> Generator[None]:
         _fail(report, _code(error), error, as_json=as_json)
     except KeyboardInterrupt:
         _fail(report, 6 if report.resumable else 5, None, as_json=as_json)
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def heard(words: str, *, as_json: bool) -> Callable[[str], None] | None:
@@ -225,10 +215,6 @@ def _interrupted(report: Report) -> str:
 
 def _code(error: StoreError) -> int:
     return next((code for kind, code in _CODES if isinstance(error, kind)), None) or exit_code(error)
-
-
-def _terminate(_number: int, _frame: object) -> NoReturn:
-    raise _Terminated
 
 
 def _log_to_stderr() -> None:
