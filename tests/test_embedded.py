@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.rows import TupleRow
 
 from store import _files, _pgbin, embedded
 from store.errors import MissingExtra, SettingsError, Unavailable
@@ -44,6 +45,8 @@ def test_start_status_stop_remove(place: Path) -> None:
     assert embedded.start(place) == server
     assert embedded.status(place) == embedded.Status(place, VERSION, server)
     assert embedded.status(place).running
+    assert _pgbin.serves(server.pid, place)
+    assert not _pgbin.serves(server.pid, place.parent)
     assert value(server, "SELECT current_database()") == "store"
     assert value(server, "SELECT current_setting('server_version_num')::integer / 10000") == VERSION
 
@@ -77,6 +80,73 @@ def test_restart_after_kill(place: Path) -> None:
     embedded.remove(place)
 
 
+def test_server_that_refuses_connections_is_a_running_one(place: Path) -> None:
+    """
+    With every connection taken it is told as running, with the reason; it is stopped all the same, and its data outlive it.
+    """
+    held: list[psycopg.Connection[TupleRow]] = []
+    full = filled(place, held)
+    with pytest.raises(Unavailable, match=rf"runs \(process {full.pid}\) and refuses connections: sorry, too many clients"):
+        embedded.start(place)
+
+    assert embedded.status(place) == embedded.Status(place, VERSION, full, "sorry, too many clients already")
+    assert cli("status", place, 0).endswith("running, but refuses connections: sorry, too many clients already\n")
+    assert cli("stop", place, 0) == f"{place}: stopped\n"
+    assert not _pgbin.serves(full.pid, place)
+
+    full = filled(place, held)
+
+    assert cli("remove", place, 0) == f"{place}: removed\n"
+    assert not _pgbin.serves(full.pid, place)
+    assert not place.exists()
+
+    for connection in held:
+        connection.close()
+
+
+def test_nothing_is_deleted_under_a_server_that_does_not_stop(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = embedded.start(place, VERSION)
+    monkeypatch.setenv("PGCTLTIMEOUT", "1")
+    monkeypatch.setattr(_pgbin, "_environment", lambda: dict(os.environ))
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(Unavailable, match=rf"\(process {server.pid}\) did not stop"):
+            embedded.remove(place)
+
+        assert (place / "global" / "pg_control").exists()
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    embedded.remove(place)
+
+
+def filled(place: Path, held: list[psycopg.Connection[TupleRow]]) -> embedded.Server:
+    """
+    Start a server of few connections, and take them all.
+    """
+    with psycopg.connect(embedded.start(place, VERSION).dsn(), autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET max_connections = 5")
+    embedded.stop(place)
+    server = embedded.start(place)
+    with pytest.raises(psycopg.OperationalError, match="too many clients"):
+        while True:
+            held.append(psycopg.connect(server.dsn()))
+    return server
+
+
+def cli(command: str, place: Path, code: int) -> str:
+    options = {"status": ["--no-json"], "remove": ["--yes"]}.get(command, [])
+    done = subprocess.run(
+        [sys.executable, "-m", "store", "embedded", command, str(place), *options],
+        env=os.environ | {"COLUMNS": "300"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (code, "")
+    return done.stdout
+
+
 def test_pid_file_of_another_life(place: Path) -> None:
     """
     After a crash of the machine the number in the pid file may be any program's: it is not taken for a server, nor left alone.
@@ -84,7 +154,7 @@ def test_pid_file_of_another_life(place: Path) -> None:
     server = embedded.start(place, VERSION)
     text = (place / "postmaster.pid").read_text(encoding="utf-8")
     os.kill(server.pid, signal.SIGKILL)
-    while _pgbin.is_postgres(server.pid):
+    while _pgbin.serves(server.pid, place):
         time.sleep(0.02)
     with subprocess.Popen(["sleep", "60"], user=place.stat().st_uid if os.geteuid() == 0 else None) as other:
         try:

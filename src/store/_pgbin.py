@@ -107,14 +107,19 @@ def known() -> dict[int, Path]:
     return POSTGRES_VERSIONS
 
 
-def is_postgres(pid: int) -> bool:
+def serves(pid: int, directory: Path) -> bool:
     """
-    Return whether this process exists and is a PostgreSQL server.
+    Return whether this process exists and is the PostgreSQL server of this data directory.
     """
     import psutil  # type: ignore[import-untyped]  # its stubs would be one more package
 
     try:
-        return bool(psutil.Process(pid).name() == "postgres")
+        process = psutil.Process(pid)
+        if process.name() != "postgres":
+            return False
+        if str(directory) in process.cmdline():  # as pg_ctl starts it
+            return True
+        return Path(process.cwd()) == directory  # root of a container may not ask for that of another user
     except psutil.Error:
         return False
 

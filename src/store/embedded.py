@@ -33,6 +33,9 @@ DEFAULT_VERSION = 18
 _MARK = "plainstore.embedded"
 _SOCKET_PATH_MAX = 103  # sun_path holds 104 bytes on macOS, 108 on Linux, with the closing zero
 _START_SECONDS = 60
+_DYING_SECONDS = 5  # a killed server that answers no more is still a process for a moment
+_STOP_SECONDS = 10  # after the 60 of pg_ctl
+_PASSING = ("starting up", "not yet accepting", "shutting down", "in recovery mode")
 _UNSPEAKABLE = frozenset('"$`\\\n')  # pg_ctl puts the path between double quotes of a shell command
 
 
@@ -74,17 +77,19 @@ class Server:
 @dataclass(frozen=True, slots=True)
 class Status:
     """
-    What is in a directory: no data (version is None), a stopped server, or a running one.
+    What is in a directory: no data (version is None), a stopped server, or a running one; `refusal` is why that one takes no
+    connection, or None.
     """
 
     directory: Path
     version: int | None
     server: Server | None
+    refusal: str | None = None
 
     @property
     def running(self) -> bool:
         """
-        True while the server answers.
+        True while the process of the server lives, whether it takes connections or not.
         """
         return self.server is not None
 
@@ -126,7 +131,7 @@ def start(directory: Path, version: int | None = None) -> Server:
     Return the running server of this directory: created, started, and given a database `store`, where that is still to be done.
 
     Raises SettingsError for a version other than the data's and for a directory that cannot be used, MissingExtra without the
-    package, Unavailable when PostgreSQL does not start (with the last lines of its log).
+    package, Unavailable when PostgreSQL does not start (with the last lines of its log), or runs and refuses connections.
     """
     directory = _absolute(directory)
     with _locked(directory) as lock:
@@ -136,7 +141,7 @@ def start(directory: Path, version: int | None = None) -> Server:
         binaries = _pgbin.binaries(found or version or DEFAULT_VERSION)
         if found is None:
             _create(directory, binaries, lock)
-        server = _running(directory, binaries) or _start(directory, binaries)
+        server = _answering(directory, binaries) or _start(directory, binaries)
         _create_database(server)
     return server
 
@@ -147,26 +152,21 @@ def status(directory: Path) -> Status:
     """
     directory = _absolute(directory)
     version = _data_version(directory)
-    server = None if version is None else _running(directory, _pgbin.binaries(version))
-    return Status(directory, version, server)
+    return Status(directory, None, None) if version is None else _look(directory, _pgbin.binaries(version))
 
 
 def stop(directory: Path) -> bool:
     """
-    Stop the server of this directory; return whether it was running.
+    Stop the server of this directory, also one that refuses connections; return whether it was running.
+
+    Raises Unavailable when it does not stop.
     """
     directory = _absolute(directory)
     version = _data_version(directory)
     if version is None:
         return False
-    binaries = _pgbin.binaries(version)
     with _locked(directory):
-        if _running(directory, binaries) is None:
-            return False
-        done = binaries.run("pg_ctl", "stop", "-D", str(directory), "-m", "fast", "-w", owner=directory)
-        if done.code != 0:
-            raise Unavailable(f"PostgreSQL in {directory} did not stop:\n{done.tail}")
-    return True
+        return _stop(directory, _pgbin.binaries(version))
 
 
 def remove(directory: Path) -> None:
@@ -174,14 +174,16 @@ def remove(directory: Path) -> None:
     Stop the server of this directory and delete its data.
 
     Raises SettingsError unless `start` created the directory: nobody else's cluster, and no other folder, is ever deleted.
+    Raises Unavailable when the server does not stop: nothing is deleted while its process lives.
     """
     directory = _absolute(directory)
-    if _data_version(directory) is None:
+    version = _data_version(directory)
+    if version is None:
         raise SettingsError(f"{directory} is not a PostgreSQL data directory: nothing was deleted")
     if not (directory / _MARK).is_file():
         raise SettingsError(f"the data in {directory} was not created by this program: nothing was deleted")
-    stop(directory)
     with _locked(directory):
+        _stop(directory, _pgbin.binaries(version))
         shutil.rmtree(directory)
         shutil.rmtree(_short_socket_dir(directory), ignore_errors=True)
 
@@ -269,7 +271,7 @@ def _start(directory: Path, binaries: _pgbin.Binaries) -> Server:
     said = ""
     for _ in range(5):
         said = binaries.run("pg_ctl", *command, owner=directory).tail
-        server = _running(directory, binaries)
+        server = _answering(directory, binaries)
         if server is not None:
             return server
         # The processes of a killed server need a moment to notice; until then its shared memory is in use.
@@ -302,21 +304,46 @@ def _create_database(server: Server) -> None:
 # --- is it running? --------------------------------------------------------------------------------------------------
 
 
-def _running(directory: Path, binaries: _pgbin.Binaries) -> Server | None:
-    # The server itself is asked: a pid file survives a crash, and its number may be another program's by now.
-    deadline = time.monotonic() + _START_SECONDS
-    while (found := _read_pid_file(directory)) is not None:
+def _look(directory: Path, binaries: _pgbin.Binaries) -> Status:
+    # The process decides, not its answer: a server whose connections are all taken still writes to its data.
+    begin = time.monotonic()
+    while (found := _alive(directory)) is not None:
         pid, socket_dir = found
-        server = Server(directory, binaries.version, pid, socket_dir, binaries.path)
+        server = Server(directory, binaries.version, pid, socket_dir or directory, binaries.path)
         try:
             with _connect(server):
-                return server
+                return Status(directory, binaries.version, server)
         except psycopg.OperationalError as error:
-            starting = "starting up" in str(error) or "not yet accepting" in str(error)
-            if not starting or time.monotonic() > deadline:
-                return None
+            _, word, refusal = str(error).rpartition("FATAL:")
+        passing = socket_dir is None or any(words in refusal for words in _PASSING)
+        patience = _START_SECONDS if passing else 0 if word else _DYING_SECONDS
+        if time.monotonic() - begin >= patience:
+            return Status(directory, binaries.version, server, " ".join(refusal.split()))
         time.sleep(0.1)
-    return None
+    return Status(directory, binaries.version, None)
+
+
+def _answering(directory: Path, binaries: _pgbin.Binaries) -> Server | None:
+    found = _look(directory, binaries)
+    if found.server is not None and found.refusal is not None:
+        raise Unavailable(
+            f"PostgreSQL in {directory} runs (process {found.server.pid}) and refuses connections: {found.refusal}; "
+            f"close what is connected, or stop it: store embedded stop {shlex.quote(str(directory))}"
+        )
+    return found.server
+
+
+def _stop(directory: Path, binaries: _pgbin.Binaries) -> bool:
+    found = _alive(directory)
+    if found is None:
+        return False
+    done = binaries.run("pg_ctl", "stop", "-D", str(directory), "-m", "fast", "-w", owner=directory)
+    deadline = time.monotonic() + _STOP_SECONDS
+    while _pgbin.serves(found[0], directory):  # its pid file goes a moment before it does
+        if done.code != 0 or time.monotonic() > deadline:
+            raise Unavailable(f"PostgreSQL in {directory} (process {found[0]}) did not stop:\n{done.tail}")
+        time.sleep(0.01)
+    return True
 
 
 def _connect(server: Server) -> psycopg.Connection[TupleRow]:
@@ -324,20 +351,25 @@ def _connect(server: Server) -> psycopg.Connection[TupleRow]:
     return psycopg.connect(server.dsn("postgres"), autocommit=True, connect_timeout=5, options="")
 
 
-def _read_pid_file(directory: Path) -> tuple[int, Path] | None:
+def _alive(directory: Path) -> tuple[int, Path | None] | None:
+    # A pid file survives a crash, and its number may be another program's by now.
+    found = _read_pid_file(directory)
+    return found if found is not None and _pgbin.serves(found[0], directory) else None
+
+
+def _read_pid_file(directory: Path) -> tuple[int, Path | None] | None:
     try:
         lines = (directory / "postmaster.pid").read_text(encoding="utf-8").splitlines()
-        pid, socket_dir = int(lines[0]), lines[4]
+        pid = abs(int(lines[0]))  # negative of a server in single-user mode
     except (FileNotFoundError, IndexError, ValueError):
         return None
     except PermissionError as error:
         raise _unusable(directory, error) from error
     # The server writes the file line by line while it comes up.
-    return (pid, Path(socket_dir)) if socket_dir else None
+    return pid, Path(lines[4]) if len(lines) > 4 and lines[4] else None
 
 
 def _forget_stale_pid(directory: Path) -> None:
     # PostgreSQL refuses to start while the number in a crashed server's pid file belongs to any process of the same user.
-    found = _read_pid_file(directory)
-    if found is not None and not _pgbin.is_postgres(found[0]):
+    if _alive(directory) is None:
         (directory / "postmaster.pid").unlink(missing_ok=True)

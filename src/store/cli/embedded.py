@@ -84,17 +84,20 @@ def start(directory: Directory = None, *, as_json: AsJson = None) -> None:
 @app.command()
 def status(directory: Directory = None, *, as_json: AsJson = None) -> None:
     """
-    Say whether it runs, its version and where. Exit code 1 when it does not run.
+    Say whether it runs, its version and where, and why it refuses connections where it does. Exit code 1 when it does not run.
     """
     json = is_json(as_json)
     with reported(as_json=json):
         found = embedded.status(_where(directory).directory)
     if json:
-        print_json({"directory": found.directory, "version": found.version, "running": found.running})
+        shown = {"directory": found.directory, "version": found.version, "running": found.running, "refusal": found.refusal}
+        print_json(shown)
     elif found.version is None:
         out.print(f"{found.directory}: no server was created here yet", markup=False, soft_wrap=True)
     else:
         state = "running" if found.running else "stopped"
+        if found.refusal is not None:
+            state = f"running, but refuses connections: {found.refusal}"
         out.print(f"{found.directory}: PostgreSQL {found.version}, {state}", markup=False, soft_wrap=True)
     if not found.running:
         raise typer.Exit(1)
