@@ -7,12 +7,13 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
 
 from store import embedded
+from store.errors import SettingsError
 
 
 @contextmanager
@@ -26,11 +27,12 @@ def throwaway(version: int | None = None) -> Generator[embedded.Server]:
     where = "/var/tmp" if os.geteuid() == 0 else None  # noqa: S108 (a directory of its own is made in it)
     with tempfile.TemporaryDirectory(prefix="plainstore-scratch-", dir=where) as folder:
         directory = Path(folder) / "pg"
-        server = embedded.start(directory, version)
         try:
+            server = embedded.start(directory, version)
             with psycopg.connect(server.dsn("postgres"), autocommit=True, options="") as connection:
                 connection.execute("ALTER SYSTEM SET fsync = off")
                 connection.execute("SELECT pg_reload_conf()")
             yield server
         finally:
-            embedded.remove(directory)
+            with suppress(SettingsError):  # ended before there was a server: the folder goes all the same
+                embedded.remove(directory)
