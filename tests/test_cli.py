@@ -477,7 +477,7 @@ def test_sigterm_leaves_no_server(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    while not (at_work := backends_below(tmp_path)):
+    while not (at_work := backends_of(tmp_path)):
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
@@ -488,12 +488,16 @@ def test_sigterm_leaves_no_server(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def backends_below(folder: Path) -> list[psutil.Process]:
+def backends_of(folder: Path) -> list[psutil.Process]:
     """
-    Return the servers whose data lie in this folder, with their processes, once they have database `store` open.
+    Return the throw-away servers of a command whose TMPDIR is this folder, with their processes, once they have database
+    `store` open. Those of root are in /var/tmp.
     """
     try:
-        servers = [each for each in psutil.process_iter(["cmdline"]) if f"{folder}/" in " ".join(each.info["cmdline"] or [])]
+        found = [
+            each for each in psutil.process_iter(["cmdline"]) if "plainstore-scratch-" in " ".join(each.info["cmdline"] or [])
+        ]
+        servers = [each for each in found if each.environ().get("TMPDIR") == str(folder)]
         family = [one for server in servers for one in (server, *server.children(recursive=True))]
         return family if any(" store " in " ".join(each.cmdline()) for each in family) else []
     except psutil.Error:  # one of them ended meanwhile
