@@ -47,10 +47,7 @@ class Store(Domains):
         With `check` every statement is held against the schema and its contract on entering; with `read_only` a standby will
         do and nothing can be written. Raises SettingsError, which names the variable.
         """
-        given: object = Settings.load() if settings is None else settings
-        if not isinstance(given, Settings):
-            raise SettingsError("settings: must be Settings: set DATABASE_URL, or pass Settings.load(database_url=...)")
-        return cls(given, check=check, read_only=read_only)
+        return cls(Settings.load() if settings is None else _settings(settings), check=check, read_only=read_only)
 
     @property
     def runtime(self) -> Runtime:
@@ -177,3 +174,9 @@ class _Lender(Runner):
     def transaction(self, *, is_patient: bool = False) -> Generator[Session]:
         with self._pool.lend(self.scope) as session, session.transaction(is_patient=is_patient) as tx:
             yield tx
+
+
+def _settings(given: object) -> Settings:
+    if isinstance(given, Settings):
+        return given
+    raise SettingsError("settings: must be Settings: set DATABASE_URL, or pass Settings.load(database_url=...)")
