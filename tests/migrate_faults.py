@@ -181,7 +181,7 @@ class Stage:
         """
         Return everything that is not as after one undisturbed run.
         """
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 15
         while self.backends() and time.monotonic() < deadline:
             time.sleep(0.02)  # the process has ended; the server has yet to notice
         wrong = []
