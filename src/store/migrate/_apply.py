@@ -87,13 +87,12 @@ class _Work:
         """
         connection = self.session.connection
         with connection.transaction():
-            began = self.session.transaction_id()
-            role = _nontransactional.set_timeouts(self.session, self.file, local=True)
+            before = self.session.standing()
+            _nontransactional.set_timeouts(self.session, self.file, local=True)
             self._send()
             ended = connection.info.transaction_status != TransactionStatus.INTRANS
-            if ended or self.session.transaction_id() != began:
+            if ended or self.session.check(before, self.file.name).transaction != before.transaction:
                 raise MigrationError("the file ended the transaction itself: what it did is stored, and not recorded")
-            self.session.check_still_ours(role, self.file.name)
             self._done()
 
     def outside(self) -> None:
@@ -104,14 +103,14 @@ class _Work:
         last = session.ledger.newest().get(entry.id)
         resumed = last is not None and last.outcome != "done" and last.operation == entry.operation
         session.report.resumable = True
-        role = session.current_role()
+        before = session.standing()
         session.ledger.write(entry, "started")
         self.at = 0
         if self.file.headers.batch:
             _nontransactional.run_batches(session, self.file, self.step)
         else:
             _nontransactional.run(session, self.file, self.step, resumed=resumed)
-        session.check_still_ours(role, self.file.name)
+        session.check(before, self.file.name)
         self.at = None
         with session.connection.transaction():
             self._done()

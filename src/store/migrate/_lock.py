@@ -19,7 +19,7 @@ from store.migrate._watch import Backend
 _log = logging.getLogger("store.migrate")
 SPACE = 1937010546  # "stor", the first half of the key
 _TRY = "SELECT pg_try_advisory_lock(%s::integer, %s::integer)"
-_HELD = """
+HELD = """
     SELECT FROM pg_catalog.pg_locks
     WHERE pid = pg_backend_pid() AND locktype = 'advisory' AND classid::bigint = %s AND objid::bigint = %s AND objsubid = 2
 """
@@ -55,11 +55,11 @@ def acquire(connection: psycopg.Connection[Any], schema: str, wait: float) -> No
         time.sleep(random.uniform(0.1, 0.3))  # noqa: S311 (not a secret: several that wait shall not ask in step)
 
 
-def is_held(connection: psycopg.Connection[Any], schema: str) -> bool:
+def place(schema: str) -> tuple[int, int]:
     """
-    Whether this connection has the lock.
+    Return where pg_locks has the lock of this state schema: its halves, as they are shown there.
     """
-    return connection.execute(_HELD, (SPACE, key(schema) % 2**32)).fetchone() is not None
+    return SPACE, key(schema) % 2**32
 
 
 def holders(connection: psycopg.Connection[Any], schema: str) -> list[Backend]:
@@ -67,7 +67,7 @@ def holders(connection: psycopg.Connection[Any], schema: str) -> list[Backend]:
     Return who has the lock.
     """
     with connection.cursor(row_factory=class_row(Backend)) as cursor:
-        return cursor.execute(_HOLDERS, (SPACE, key(schema) % 2**32)).fetchall()
+        return cursor.execute(_HOLDERS, place(schema)).fetchall()
 
 
 def key(schema: str) -> int:

@@ -19,7 +19,7 @@ from store.migrate._session import Session
 from store.migrate._text import Statement
 
 _log = logging.getLogger("store.migrate")
-_TIMEOUTS = "SELECT set_config('lock_timeout', %s, %s), set_config('statement_timeout', %s, %s), current_user"
+_TIMEOUTS = "SELECT set_config('lock_timeout', %s, %s), set_config('statement_timeout', %s, %s)"
 _PAUSE = 1.0  # the longest between two batches
 
 
@@ -48,14 +48,13 @@ def bounds(options: Options, file: SqlFile, *, local: bool) -> Bounds:
     return Bounds(lock, file.headers.timeout or options.statement_timeout, "--statement-timeout")
 
 
-def set_timeouts(session: Session, file: SqlFile, *, local: bool) -> str:
+def set_timeouts(session: Session, file: SqlFile, *, local: bool) -> None:
     """
-    Bound the statements of a file, for one transaction or for the session, and return the role they run as.
+    Bound the statements of a file, for one transaction or for the session.
     """
     found = bounds(session.options, file, local=local)
     values = (_ms(found.lock), local, _ms(found.statement), local)
-    row = session.connection.execute(_TIMEOUTS, values).fetchone()
-    return "" if row is None else str(row[2])
+    session.connection.execute(_TIMEOUTS, values)
 
 
 def run(session: Session, file: SqlFile, step: Step, *, resumed: bool) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -55,6 +55,8 @@ _SESSION = """
         pg_catalog.set_config('statement_timeout', '0', false),
         pg_catalog.set_config('application_name', %s, false)
 """
+# A server that loses its runner ends the orphaned file at once, and its lock; not every system lets it notice.
+_NOTICING = f"{_SESSION}, pg_catalog.set_config('client_connection_check_interval', '500ms', false)"
 _STANDBY = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', current_user"
 # The first right that the record needs and this role lacks: to write its tables, or to make what is missing of them.
 _LACKING = """
@@ -71,7 +73,18 @@ _LACKING = """
         ELSE has_table_privilege(c.oid, 'INSERT') END
     ORDER BY t.place LIMIT 1
 """
+_STANDING = f"SELECT current_user, pg_current_xact_id()::text, EXISTS ({_lock.HELD})"
 _WRITTEN = ["_yoyo_migration", "_yoyo_log", TABLE]
+
+
+class Standing(NamedTuple):
+    """
+    What a file must leave as it is.
+    """
+
+    role: str
+    transaction: str
+    is_locked: bool
 
 
 @dataclass(slots=True)
@@ -169,28 +182,24 @@ class Session:
         """
         settle(self.connection, self.options.search_path, what)
 
-    def transaction_id(self) -> str:
+    def standing(self) -> Standing:
         """
-        Return which transaction this is.
+        Return as whom, in which transaction and under what lock this session is.
         """
-        row = self.connection.execute("SELECT pg_current_xact_id()::text").fetchone()
-        return "" if row is None else str(row[0])
+        row = self.connection.execute(_STANDING, _lock.place(self.options.state_schema)).fetchone()
+        return Standing(*row) if row is not None else Standing("", "", is_locked=False)
 
-    def current_role(self) -> str:
+    def check(self, before: Standing, what: str) -> Standing:
         """
-        Return who this session acts as, to whom everything that it makes belongs.
+        Return how the session stands now. Raises MigrationError when a file let go of the lock of the runners, or of the role
+        that everything shall belong to.
         """
-        row = self.connection.execute("SELECT current_user").fetchone()
-        return "" if row is None else str(row[0])
-
-    def check_still_ours(self, role: str, what: str) -> None:
-        """
-        Raise MigrationError when a file let go of the lock of the runners, or of the role that everything shall belong to.
-        """
-        if self.current_role() != role:
-            raise MigrationError(f"{what} changed the role: what it made would not belong to {role}")
-        if not _lock.is_held(self.connection, self.options.state_schema):
+        now = self.standing()
+        if now.role != before.role:
+            raise MigrationError(f"{what} changed the role: what it made would not belong to {before.role}")
+        if not now.is_locked:
             raise MigrationError(f"{what} let go of the lock of the runners (pg_advisory_unlock_all, DISCARD ALL)")
+        return now
 
 
 @contextmanager
@@ -230,11 +239,11 @@ def settle(connection: psycopg.Connection[Any], search_path: str, what: str = ""
     Give a session the settings of a runner, whatever the database, the role or the file before it have set.
     """
     connection.execute("RESET ALL")
-    connection.execute(_SESSION, (search_path, f"{APPLICATION}{what}"[:63]))
-    # A server that loses its runner ends the orphaned file at once, and its lock; not every system lets it notice.
+    values = (search_path, f"{APPLICATION}{what}"[:63])
     try:
-        connection.execute("SET client_connection_check_interval = '500ms'")
+        connection.execute(_NOTICING, values)
     except psycopg.errors.InvalidParameterValue:
+        connection.execute(_SESSION, values)
         _log.warning("this server cannot notice a lost client: a killed runner's statement goes on until it ends")
 
 
