@@ -38,7 +38,7 @@ _FAST = {
     "max_connections": "200",
     "synchronous_commit": "off",
 }
-_MEMORY = Path("/dev/shm")  # noqa: S108
+_MEMORY = Path("/dev/shm")  # noqa: S108 (a directory of its own is made in it)
 _MEMORY_NEEDED = 3 << 30  # a server of each of four workers, with whatever its tests start beside it
 
 
@@ -61,7 +61,7 @@ def server_directory() -> Iterator[Path]:
     # Root's server is another user, which every folder above has to let through: pytest's own temporary folders do not.
     # In memory where there is room: most of a clone's time is its thousand files.
     is_roomy = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _MEMORY_NEEDED
-    directory = Path(tempfile.mkdtemp(prefix="store-test-", dir=_MEMORY if is_roomy else "/var/tmp"))  # noqa: S108
+    directory = Path(tempfile.mkdtemp(prefix="store-test-", dir=_MEMORY if is_roomy else "/var/tmp"))  # noqa: S108 (mkdtemp names it)
     try:
         yield directory
     finally:

@@ -321,7 +321,7 @@ def test_without_the_schema_contract_no_row_is_compared(team, described):
     described.execute("ALTER TABLE app.notes ALTER COLUMN price TYPE store.amount")
     made = locked(team, described)
     models: dict[str, Any] = {}
-    exec(compile(MODELS, "notes_models.py", "exec", dont_inherit=True), models)  # noqa: S102
+    exec(compile(MODELS, "notes_models.py", "exec", dont_inherit=True), models)  # noqa: S102 (the text above)
     typed = dataclasses.replace(made, models={"Note": models["Note"]}, module="notes_models")
     assert rules(check.offline(typed)) == []
     (made.contracts / "schema.contract").unlink()
