@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -49,7 +50,8 @@ def pooled(request: pytest.FixtureRequest, server: TestServer, empty_database: s
 
         def is_up() -> bool:
             assert process.poll() is None, (place / "log").read_text()
-            return (place / ".s.PGSQL.6432").exists()
+            with socket.socket(socket.AF_UNIX) as door:  # the file is there before anybody listens at it
+                return door.connect_ex(f"{place}/.s.PGSQL.6432") == 0
 
         try:
             until(is_up, "PgBouncer to listen")
