@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from store.cli._migrate_gate import gate
 from store.cli._migrating import Folder, Schemas, StateSchema, Wait, folder_of, reporting, say
-from store.cli._output import AsJson, counted, err, is_json, out, print_json
+from store.cli._output import OUTCOMES, AsJson, counted, err, is_json, out, print_json
 from store.cli.migrate import app
 from store.contract import stats as _stats
 from store.errors import InvalidInput, MigrationFolderError, Refusal, SettingsError
@@ -25,7 +25,6 @@ from store.settings import Settings
 __all__ = ["app"]
 
 STATE_SCHEMA = Options().state_schema
-_OUTCOMES = {0: "done", 2: "refused", 7: "refused", 8: "drift", 9: "refused"}
 _DRIFT = 8
 _REFUSED = 9
 _COLOURS = {"error": "red", "warning": "yellow"}
@@ -173,7 +172,7 @@ def verify(
 
 
 def _object(command: str, code: int, **more: Any) -> None:
-    print_json({"command": command, "outcome": _OUTCOMES[code], "exit_code": code, **more})
+    print_json({"command": command, "outcome": OUTCOMES[code], "exit_code": code, **more})
 
 
 def _end(code: int) -> None:
