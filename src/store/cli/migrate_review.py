@@ -145,13 +145,15 @@ def verify(
     migration left, INVALID indexes, constraints that are NOT VALID still. With --scratch also: every rollback takes back what
     its migration did, sql/schema is what the migrations make, and what drifted is named. Only reads.
 
-    `store verify` looks at the sums of the shop, `store check` at the queries. Exit codes: 0 all of it holds, 7 files and
-    record disagree, 8 the schema drifted or is half done, 9 the files do not hold together, 10 no connection.
+    `store verify` looks at the sums of the shop, `store check` at the queries. Exit codes: 0 all of it holds, 2 there is no
+    such schema or version, 7 files and record disagree, 8 the schema drifted or is half done, 9 the files do not hold together,
+    10 no connection.
     """
     json, place = is_json(as_json), folder_of(folder)
     faults: list[Refusal] = []
     found: _review.Verified | None = None
     with reporting(Report("verify"), as_json=json):
+        _review.check_version(pg)
         if live:
             connect = connector(Settings.load(), read_only=True, wait=wait)
             found = _review.verify_live(connect, place, Options(state_schema=state_schema, schemas=tuple(schema or ())))
