@@ -389,6 +389,24 @@ def test_branches_that_change_different_queries_merge(team, described):
     assert rules(check.offline(project(team))) == []
 
 
+def test_a_leave_that_nothing_needs_is_found_offline(team, described):
+    """
+    Once `store lock` has taken it into the contract; before that the contract is that of another text.
+    """
+    locked(team, described)
+    sql = SQL.replace("-- name: get_note(id)^\n", "-- name: get_note(id)^\n-- plan: scan app.owners, they are few\n")
+    (team / "queries" / "notes.sql").write_text(sql, encoding="utf-8")
+    before = check.offline(project(team))
+    (found,) = check.offline(locked(team, described))
+
+    assert ["contract-stale"] == rules(before)
+    assert ("plan-stale", "notes.get_note: `-- plan: scan app.owners` and the plan has no such scan") == (
+        found.rule,
+        found.message,
+    )
+    assert rules([found]) == rules(check.online(described, project(team), is_scratch=True))
+
+
 def test_sql_and_migrations_that_moved_on_are_found_offline(team, described):
     made = locked(team, described)
     (team / "queries" / "notes.sql").write_text(SQL.replace("ORDER BY n.id", "ORDER BY n.title"), encoding="utf-8")
