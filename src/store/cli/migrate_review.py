@@ -1,5 +1,5 @@
 """
-`store migrate lint`, `gate`, `fingerprint` and `verify`: what a person looks at before and after the schema moves.
+`store migrate lint`, `fingerprint` and `verify`: what a person looks at before and after the schema moves.
 """
 
 from __future__ import annotations
@@ -12,17 +12,13 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from store.cli._migrate_gate import gate
 from store.cli._migrating import Folder, Schemas, StateSchema, Wait, folder_of, reporting, say
 from store.cli._output import OUTCOMES, AsJson, counted, err, is_json, out, print_json
-from store.cli.migrate import app
 from store.contract import stats as _stats
 from store.errors import InvalidInput, MigrationFolderError, Refusal, SettingsError
 from store.migrate import Options, Report, connector
 from store.migrate import review as _review
 from store.settings import Settings
-
-__all__ = ["app"]
 
 STATE_SCHEMA = Options().state_schema
 _DRIFT = 8
@@ -34,10 +30,6 @@ ServerVersion = Annotated[
 ]
 
 
-app.command()(gate)
-
-
-@app.command()
 def lint(
     place: Annotated[Path | None, typer.Argument(metavar="FOLDER", help="Default: the migrations of the package.")] = None,
     *,
@@ -84,7 +76,6 @@ def lint(
     _end(code)
 
 
-@app.command()
 def fingerprint(
     *,
     lines: Annotated[bool, typer.Option("--lines", help="Print what the hash is made of, one line an object.")] = False,
@@ -123,7 +114,6 @@ def fingerprint(
     _end(code)
 
 
-@app.command()
 def verify(
     *,
     scratch: Annotated[
