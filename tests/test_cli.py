@@ -392,6 +392,18 @@ def test_ctrl_c_during_quickstart_is_one_line(tmp_path):
 
 
 @pytest.mark.serverless
+@pytest.mark.parametrize("module", ["email", "psycopg", "typer"])
+def test_ctrl_c_before_python_m_store_begins_is_no_traceback(module, tmp_path):
+    """
+    From the moment on that Python has imported the package, which is before any code of the command.
+    """
+    (tmp_path / f"{module}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nprint('still here')\n")
+    done = store("verify", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.serverless
 @pytest.mark.parametrize("module", ["psycopg", "typer"])
 def test_ctrl_c_before_a_command_begins_is_no_traceback(module, tmp_path):
     """
