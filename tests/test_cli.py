@@ -245,6 +245,16 @@ def test_a_password_in_dsn_is_refused(tmp_path, dsn):
     assert "geheim" not in done.stderr
 
 
+def test_demo_without_a_server_for_the_store_writes_nothing(empty_dsn, tmp_path):
+    """
+    STORE_MIGRATE_URL alone is enough to migrate, not to show a store.
+    """
+    done = store("demo", cwd=tmp_path, STORE_MIGRATE_URL=empty_dsn)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "DATABASE_URL is not set" in done.stderr
+
+
 def test_demo_runs_twice_and_takes_itself_back(empty_dsn, tmp_path):
     """
     On an empty database it shows everything; again, it changes nothing; --remove leaves no row of it.

@@ -283,6 +283,19 @@ def test_migrations_may_have_an_address_of_their_own(monkeypatch: pytest.MonkeyP
 
 
 @serverless
+def test_migrations_need_no_address_but_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A job that only migrates is given one secret; the application is not let in by it.
+    """
+    monkeypatch.setenv("STORE_MIGRATE_URL", "postgresql://migrator@db.example.org/shop")
+    settings = Settings.load()
+
+    assert _connection.address(settings, migrate=True)["user"] == "migrator"
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL is not set"):
+        _connection.address(settings)
+
+
+@serverless
 def test_secrets_are_secret() -> None:
     shown = repr(Settings.load(database_url=URL)) + Settings.load(database_url=URL).model_dump_json()
 

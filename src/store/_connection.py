@@ -15,7 +15,7 @@ from psycopg import conninfo
 
 from store import embedded
 from store.errors import SettingsError
-from store.settings import Settings
+from store.settings import NO_SERVER, Settings
 
 MIN_SERVER_VERSION = 160000
 MIN_TRANSACTION_TIMEOUT_VERSION = 170000
@@ -33,6 +33,8 @@ def address(settings: Settings, *, migrate: bool = False) -> dict[str, Any]:
     if migrate and settings.migrate_url is not None:
         variable, secret = "STORE_MIGRATE_URL", settings.migrate_url
     if secret is None:
+        if not settings.names_server:
+            raise SettingsError(NO_SERVER)
         return _from_pg_variables(settings)
     url = secret.get_secret_value().strip()
     if url.startswith("embedded:"):

@@ -17,6 +17,12 @@ from store.models import Currency
 
 Milliseconds = Annotated[int, Field(ge=0, le=86_400_000)]
 
+NO_SERVER = (
+    "DATABASE_URL is not set, and neither is PGHOST, PGSERVICE or PGDATABASE. Set it in the environment or in "
+    ".env: DATABASE_URL=postgresql://user@host/name, or DATABASE_URL=embedded:.data/pg to try things out."
+)
+"""What somebody is told who names none."""
+
 
 class Settings(BaseSettings):
     """
@@ -64,7 +70,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _names_a_server(self) -> Self:
-        if self.database_url is None and not (self.pg_host or self.pg_hostaddr or self.pg_service or self.pg_database):
+        if self.migrate_url is None and not self.names_server:
             msg = "DATABASE_URL is not set"
             raise ValueError(msg)
         return self
@@ -84,6 +90,13 @@ class Settings(BaseSettings):
         except (OSError, UnicodeError):
             message = ".env cannot be read: it must be a file of UTF-8 text"
         raise SettingsError(message)
+
+    @property
+    def names_server(self) -> bool:
+        """
+        Whether there is a server for the application; with STORE_MIGRATE_URL alone there is one for migrations only.
+        """
+        return bool(self.database_url or self.pg_host or self.pg_hostaddr or self.pg_service or self.pg_database)
 
     @property
     def max_waiting(self) -> int:
@@ -112,9 +125,6 @@ def _explain(error: ValidationError) -> str:
     lines: list[str] = []
     for fault in error.errors(include_input=False, include_url=False, include_context=False):
         if not fault["loc"]:
-            return (
-                "DATABASE_URL is not set, and neither is PGHOST, PGSERVICE or PGDATABASE. Set it in the environment or in "
-                ".env: DATABASE_URL=postgresql://user@host/name, or DATABASE_URL=embedded:.data/pg to try things out."
-            )
+            return NO_SERVER
         lines.append(f"{fault['loc'][0]}: {fault['msg']}")
     return "; ".join(lines)

@@ -50,6 +50,7 @@ def demo(
                 products, users = _demo.remove(store)
             out.print(f"removed {products} products and {users} users with their carts and orders")
             return
+        _connection.address(settings)  # or refused, before anything is written
         _show(settings)
         _say_where(settings)
 
