@@ -158,6 +158,24 @@ def test_nothing_else_shows(prepared: Connection, change: str) -> None:
         assert _fingerprint.lines(prepared) == before
 
 
+@pytest.mark.parametrize(
+    "setting",
+    ["standard_conforming_strings = off", "bytea_output = escape", "extra_float_digits = -3", "IntervalStyle = iso_8601"],
+)
+def test_a_setting_that_prints_constants_otherwise_is_no_change(prepared: Connection, setting: str) -> None:
+    """
+    A file may set it: what the next run finds is still what that file left.
+    """
+    prepared.execute(
+        "CREATE TABLE store.constants (a text DEFAULT 'a\\b', b bytea DEFAULT '\\x0001ff', c float8 DEFAULT 0.1, d interval DEFAULT '1 day')"
+    )
+    before = _fingerprint.lines(prepared)
+    with prepared.transaction():
+        prepared.execute(f"SET {setting}".encode())
+
+        assert _fingerprint.difference(before, _fingerprint.lines(prepared)) == []
+
+
 def test_not_null_that_is_not_valid_shows(prepared: Connection) -> None:
     """
     PostgreSQL 18 has it as a constraint; before, there is none.
@@ -186,6 +204,13 @@ def test_reading_leaves_the_session_alone(connect_as: Callable[[str], Connection
     row = reader.execute("SELECT current_setting('search_path'), current_setting('DateStyle')").fetchone()
 
     assert row == ("store, public", "German, DMY")
+
+    shown = "SELECT current_setting('search_path'), current_setting('bytea_output'), current_setting('store.schemas')"
+    with reader.transaction():
+        reader.execute("SET bytea_output = escape; SET store.schemas = 'their own'")
+        _fingerprint.lines(reader)
+
+        assert reader.execute(shown).fetchone() == ("store, public", "escape", "their own")
 
     with owner.transaction(force_rollback=True):
         owner.execute("CREATE TABLE store.mine (id bigint)")

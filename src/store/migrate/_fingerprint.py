@@ -8,6 +8,7 @@ them; nor is anything that moves without a migration: rows, statistics, the valu
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from typing import Any, LiteralString
 
@@ -24,23 +25,26 @@ _PINNED = {
     "IntervalStyle": "postgres",
     "extra_float_digits": "1",
     "quote_all_identifiers": "off",
+    "standard_conforming_strings": "on",
+    "bytea_output": "hex",
 }
+# The schemas are a setting too: a statement with a parameter would be planned anew each time, which takes longer than reading.
+_NAMED = "store.schemas"
 # Set until the transaction ends, where it is not so yet; how it was is returned.
 _SET = """
     WITH setting AS MATERIALIZED (
-        SELECT s.name, pg_catalog.current_setting(s.name) AS found, s.value
+        SELECT s.name, coalesce(pg_catalog.current_setting(s.name, true), '') AS found, s.value
         FROM ROWS FROM (
             pg_catalog.unnest(%s::pg_catalog.text[]), pg_catalog.unnest(%s::pg_catalog.text[])
         ) AS s (name, value)
     )
     SELECT name, found, pg_catalog.set_config(name, value, true) FROM setting WHERE found OPERATOR(pg_catalog.<>) value
 """
-# The schemas are a setting: a statement with a parameter would be planned anew each time, which takes longer than reading.
-_NAME = "SELECT pg_catalog.set_config('store.schemas', (%s::pg_catalog.text[])::pg_catalog.text, true)"
 
 _SPACES = """
 WITH space AS (
-    SELECT n.oid, n.nspname FROM pg_catalog.pg_namespace AS n WHERE n.nspname = ANY(current_setting('store.schemas')::text[])
+    SELECT n.oid, n.nspname FROM pg_catalog.pg_namespace AS n
+    WHERE n.nspname = ANY(ARRAY(SELECT jsonb_array_elements_text(current_setting('store.schemas')::jsonb)))
 ),
 relation AS (
     SELECT c.*, c.oid::regclass::text AS name FROM pg_catalog.pg_class AS c
@@ -285,13 +289,13 @@ def difference(expected: Sequence[str], found: Sequence[str]) -> list[str]:
 
 def _read(connection: psycopg.Connection[Any], schemas: Sequence[str]) -> list[str]:
     # Set and set back instead of a savepoint: who reads within a transaction leaves no subtransaction behind.
+    wanted = _PINNED | {_NAMED: json.dumps(list(schemas))}
     with connection.pipeline():
-        connection.execute(_NAME, (list(schemas),))
-        changed = connection.execute(_SET, (list(_PINNED), list(_PINNED.values())))
+        changed = connection.execute(_SET, (list(wanted), list(wanted.values())))
         described = connection.execute(_LINES, prepare=True)
-    before, found = changed.fetchall(), described.fetchall()
-    if before:
-        connection.execute(_SET, ([row[0] for row in before], [row[1] for row in before]))
+    found = described.fetchall()
+    if before := {name: value for name, value, _ in changed if value or name != _NAMED}:
+        connection.execute(_SET, (list(before), list(before.values())))
     return sorted(_line(*row) for row in found)
 
 
