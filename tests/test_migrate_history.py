@@ -5,10 +5,12 @@ Files and record: what was edited, renamed, lost or slipped in is refused before
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -212,6 +214,48 @@ def test_a_newer_ledger_is_left_alone(connect: Connect, folder: Folder) -> None:
             operation(connect, place)
 
 
+def test_a_ledger_that_became_newer_while_it_waited_is_left_alone(connect: Connect, folder: Folder) -> None:
+    """
+    A newer program was at work before it was this runner's turn.
+    """
+    place = folder(_0001="CREATE SCHEMA t0001;")
+    migrate.up(connect, place)
+    holder, log = connect(), logging.getLogger("store.migrate")
+    _lock.acquire(holder, "store_migrations", 1)
+
+    class Upgrade(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "waits for another runner" in record.getMessage():
+                holder.execute("COMMENT ON TABLE store_migrations.store_migration IS 'plainstore ledger 99'")
+                holder.close()
+
+    handler = Upgrade()
+    log.addHandler(handler)
+    try:
+        with pytest.raises(MigrationHistoryError, match="newer version of this program"):
+            migrate.up(connect, folder(_0002="CREATE SCHEMA t0002;"))
+    finally:
+        log.removeHandler(handler)
+
+    assert [("0001_x", "up", "done")] == ledger(connect)
+
+
+def test_what_was_taken_back_leaves_no_fingerprint_behind(connect: Connect, folder: Folder) -> None:
+    """
+    The report of a file that fails at its COMMIT has the fingerprint of what is there; none, where the server did not say so.
+    """
+    first, second, third = Report("up"), Report("up"), Report("up")
+    key = "CREATE TABLE store.b (id bigint REFERENCES store.a DEFERRABLE INITIALLY DEFERRED);"
+    migrate.up(connect, folder(_0001=f"CREATE SCHEMA store; CREATE TABLE store.a (id bigint PRIMARY KEY); {key}"), report=first)
+    with pytest.raises(MigrationError, match="b_id_fkey"):
+        migrate.up(connect, folder(_0002="CREATE TABLE store.c (id bigint); INSERT INTO store.b VALUES (7);"), report=second)
+    with pytest.raises(MigrationError, match="let go of the lock"):
+        migrate.up(connect, folder(_0002="SELECT pg_advisory_unlock_all();"), report=third)
+
+    assert first.fingerprint == second.fingerprint is not None
+    assert third.fingerprint is None
+
+
 def test_the_ledger_tells_who_what_and_how(
     connect: Connect, folder: Folder, empty_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +274,23 @@ def test_the_ledger_tells_who_what_and_how(
     assert (report.run_id, "deploy 42", "abc123", "postgres", 1) == (run_id, actor, sha, role, attempts)
     assert before != after == report.fingerprint
     assert duration is not None
+
+
+def test_a_failure_does_not_wait_for_a_ledger_that_somebody_locks(connect: Connect, folder: Folder) -> None:
+    """
+    Then it is told and not recorded; without a bound it would be recorded once the table is free.
+    """
+    migrate.up(connect, folder(_0001="CREATE SCHEMA t0001;"))
+    holder = connect()
+    holder.execute("BEGIN; LOCK TABLE store_migrations.store_migration IN EXCLUSIVE MODE")
+    freed = threading.Timer(20, holder.close)
+    freed.start()
+    with pytest.raises(MigrationError, match="SQLSTATE 22012"):
+        migrate.up(connect, folder(_0002="SELECT 1 / 0;"), options=Options(lock_timeout=0.2))
+    freed.cancel()
+    holder.close()
+
+    assert [("0001_x", "up", "done")] == ledger(connect)
 
 
 def test_a_failure_is_recorded_after_its_rollback(connect: Connect, folder: Folder) -> None:

@@ -186,6 +186,34 @@ def test_an_ended_runner_says_so(connect: Connect, place: Path, header: str, kin
     assert str(found[0]).endswith(rest)
 
 
+def test_who_is_cancelled_between_two_files_failed(connect: Connect, place: Path, empty_dsn: str) -> None:
+    """
+    5 as with a file under way, not an error of ours; and who is ended there is told so.
+    """
+    write(
+        place, "0001_x", "CREATE SCHEMA store; CREATE TABLE store.a (id bigint); CREATE VIEW store.v AS SELECT id FROM store.a;"
+    )
+    migrate.up(connect, place)
+    found: list[tuple[int, str, str | None]] = []
+
+    def run() -> None:
+        done = store(empty_dsn, "up", "--folder", str(place), "--json", "--lock-timeout", "5min")
+        said = json.loads(done.stdout)
+        found.append((done.returncode, said["error"]["type"], said["error"]["message"]))
+
+    with connect() as holder, connect() as looking:
+        holder.execute("BEGIN; LOCK TABLE store.v IN ACCESS EXCLUSIVE MODE")
+        for end in ("pg_cancel_backend", "pg_terminate_backend"):
+            runner = threading.Thread(target=run)
+            runner.start()
+            waits = f"SELECT {end}(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            until(lambda waits=waits: looking.execute(waits.encode()).fetchone() is not None, "the fingerprint to wait")
+            runner.join()
+
+    assert [(5, "StatementCancelled"), (10, "Unavailable")] == [each[:2] for each in found]
+    assert found[1][2] == "PostgreSQL cannot be reached: the server closed the connection"
+
+
 def test_unlock_says_whom_it_ended_and_what_stays(connect: Connect, empty_dsn: str) -> None:
     with connect() as holder:
         holder.execute("SET application_name = 'store-migrate/0003_z'")

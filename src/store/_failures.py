@@ -30,6 +30,8 @@ _REASONS = {
     "no pg_hba.conf entry": "the server takes no connection of this kind from here (pg_hba.conf)",
     "connection refused": "nothing listens there",
     "no such file": "nothing listens there",
+    "closed the connection": "the server closed the connection",
+    "closed unexpectedly": "the server closed the connection",
     "timeout expired": "no answer in time",
     "timed out": "no answer in time",
     "translate host name": "the host name is not known",

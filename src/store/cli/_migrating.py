@@ -25,6 +25,7 @@ from store.errors import (
     PermissionDenied,
     ReadOnly,
     ServerTooOld,
+    StatementCancelled,
     StoreError,
 )
 from store.migrate import Options, Report
@@ -59,6 +60,7 @@ _CODES: tuple[tuple[type[StoreError], int], ...] = (
     (PermissionDenied, 10),
     (ReadOnly, 10),
     (ServerTooOld, 10),
+    (StatementCancelled, 5),  # between two files
 )
 _WRITING = ("up", "down", "redo", "baseline")
 _D = Options()

@@ -123,9 +123,13 @@ class _Work:
         self.session.left = None
         message = "interrupted" if error is None else str(error)
         sqlstate = error.sqlstate if error else None
+        # With a SQLSTATE the server itself says that it was rolled back; else nobody has looked at what is there now.
+        is_undone = self.step.transactional and sqlstate is not None
+        report.fingerprint = entry.before.hash if is_undone and entry.before else None
         found: dict[str, Any] = {"id": entry.id, "file": self.file.name, "line": line, "sqlstate": sqlstate}
         report.failed = found | {"message": message, "blockers": []} | (report.failed or {})
-        with suppress(psycopg.Error):
+        with suppress(psycopg.Error), self.session.connection.transaction():
+            self.session.bound_locks()  # an end must not wait for whoever holds the ledger
             outcome = "interrupted" if error is None else "failed"
             self.session.ledger.write(replace(entry, sqlstate=sqlstate, message=message[:500]), outcome, self.step)
 

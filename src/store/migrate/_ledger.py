@@ -152,6 +152,13 @@ class Ledger:
         self._version = int(number)
         return self._version
 
+    def look_again(self) -> None:
+        """
+        Read the version anew: another runner may have been at work since. Raises as `version` does.
+        """
+        self._version = None
+        self.version()
+
     def create(self) -> None:
         """
         Create the table where it is missing.

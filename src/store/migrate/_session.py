@@ -110,13 +110,15 @@ class Session:
 
     def lock(self) -> None:
         """
-        Wait for the turn of this runner. Raises MigrationLocked when it does not come, or stock yoyo holds its own lock, and,
-        before it waits, PermissionDenied for a role that may not keep the record.
+        Wait for the turn of this runner. Raises MigrationLocked when it does not come, or stock yoyo holds its own lock,
+        MigrationHistoryError when the record became one of a newer program till then, and, before it waits, PermissionDenied
+        for a role that may not keep the record.
         """
         lacking = self.connection.execute(_LACKING, (_WRITTEN, self.options.state_schema)).fetchone()
         if lacking is not None:
             raise PermissionDenied(f"permission denied: {self.role()} lacks {lacking[0]}; nothing was done: {WAY_OUT}")
         _lock.acquire(self.connection, self.options.state_schema, self.options.lock_wait)
+        self.ledger.look_again()
         if self.backend.is_row_locked():
             raise MigrationLocked(
                 "there is a row in yoyo_lock: a stock yoyo is at work, or was killed at it. When none is at work, "
@@ -173,9 +175,15 @@ class Session:
 
     def _described(self) -> str:
         with self.connection.transaction():
-            bound = milliseconds(self.options.lock_timeout)
-            self.connection.execute("SELECT set_config('lock_timeout', %s, true)", (bound,))
+            self.bound_locks()
             return fingerprint(self.connection, self.schemas)
+
+    def bound_locks(self) -> None:
+        """
+        Let no statement of this transaction queue for a lock for longer than one attempt may.
+        """
+        bound = milliseconds(self.options.lock_timeout)
+        self.connection.execute("SELECT set_config('lock_timeout', %s, true)", (bound,))
 
     def name(self, what: str) -> None:
         """
