@@ -284,6 +284,38 @@ def test_an_error_of_the_server_is_not_swallowed(connect: Connect, folder: Calla
     assert ["0001_x"] == migrate.pending(connect, folder("SELECT 1;"))
 
 
+# --- what the database or its role has set ---------------------------------------------------------------------------
+
+
+def test_a_path_beyond_ascii_is_what_was_named(connect: Connect, folder: Callable[..., Path]) -> None:
+    """
+    Also for a database whose sessions begin in another encoding, from the second file on too.
+    """
+    with connect() as connection:
+        connection.execute(f"ALTER DATABASE {connection.info.dbname} SET client_encoding = 'LATIN1'".encode())
+        connection.execute('CREATE SCHEMA "größe"'.encode())
+    place = folder("CREATE TABLE a (id bigint);", "CREATE TABLE b (id bigint);", "ALTER TABLE a ADD COLUMN more text;")
+    migrate.up(connect, place, options=migrate.Options(search_path='"größe"'))
+    with connect() as connection:
+        connection.execute("SET client_encoding = 'UTF8'")
+        made = connection.execute(
+            "SELECT relnamespace::regnamespace::text FROM pg_class WHERE relname IN ('a', 'b')"
+        ).fetchall()
+
+    assert made == [('"größe"',)] * 2
+
+
+def test_a_timeout_of_transactions_is_not_the_runners(connect: Connect, folder: Callable[..., Path]) -> None:
+    """
+    A file has a bound for each statement, and as many statements as it needs. PostgreSQL 16 has no such setting.
+    """
+    with connect() as connection:
+        if connection.info.server_version >= 170000:
+            connection.execute(f"ALTER DATABASE {connection.info.dbname} SET transaction_timeout = '500ms'".encode())
+
+    assert ["0001_x"] == migrate.up(connect, folder("SELECT pg_sleep(0.4); SELECT pg_sleep(0.4);"))
+
+
 # --- the page --------------------------------------------------------------------------------------------------------
 
 

@@ -46,7 +46,7 @@ _log = logging.getLogger("store.migrate")
 # Every name is qualified: until it has run, the path is that of the owner of the database, and so are the functions on it.
 _SESSION = """
     SELECT
-        pg_catalog.set_config('search_path', %s, false),
+        pg_catalog.set_config('search_path', pg_catalog.convert_from(%s, 'UTF8'), false),
         pg_catalog.set_config('client_encoding', 'UTF8', false),
         pg_catalog.set_config('standard_conforming_strings', 'on', false),
         pg_catalog.set_config('idle_session_timeout', '0', false),
@@ -56,7 +56,8 @@ _SESSION = """
         pg_catalog.set_config('application_name', %s, false)
 """
 # A server that loses its runner ends the orphaned file at once, and its lock; not every system lets it notice.
-_NOTICING = f"{_SESSION}, pg_catalog.set_config('client_connection_check_interval', '500ms', false)"
+_NOTICING = ", pg_catalog.set_config('client_connection_check_interval', '500ms', false)"
+_ENDLESS = ", pg_catalog.set_config('transaction_timeout', '0', false)"  # each statement has its bound, a file may have many
 _STANDBY = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', current_user"
 # The first right that the record needs and this role lacks: to write its tables, or to make what is missing of them.
 _LACKING = """
@@ -251,15 +252,18 @@ def settle(connection: psycopg.Connection[Any], search_path: str, what: str = ""
     """
     Give a session the settings of a runner, whatever the database, the role or the file before it have set.
     """
-    values = (search_path, f"{APPLICATION}{what}"[:63])
+    knows_endless = connection.info.server_version >= _connection.MIN_TRANSACTION_TIMEOUT_VERSION
+    query = _SESSION + (_ENDLESS if knows_endless else "")
+    # The path as bytes: RESET ALL, in the same message, may give the session an encoding that the driver does not know of yet.
+    values = (search_path.encode(), f"{APPLICATION}{what}"[:63])
     try:
-        _reset(connection, _NOTICING, values)
+        _reset(connection, query + _NOTICING, values)
     except psycopg.errors.InvalidParameterValue:
-        _reset(connection, _SESSION, values)
+        _reset(connection, query, values)
         _log.warning("this server cannot notice a lost client: a killed runner's statement goes on until it ends")
 
 
-def _reset(connection: psycopg.Connection[Any], query: LiteralString, values: tuple[str, str]) -> None:
+def _reset(connection: psycopg.Connection[Any], query: LiteralString, values: tuple[bytes, str]) -> None:
     with connection.pipeline():
         connection.execute("RESET ALL")
         connection.execute(query, values)
