@@ -22,12 +22,12 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from store import _files
+from store import _files, gate
 from store.cli import app
 from store.errors import MigrationFolderError, MigrationHistoryError
+from store.gate._observe import Rule
 from store.migrate import review
 from store.migrate._headers import release as number_of
-from store.migrate._observe import Rule
 from tests.databases import TestServer
 
 QUERIES = _files.folder("sql") / "queries"
@@ -35,7 +35,7 @@ MIGRATIONS = _files.folder("migrations")
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "migrations.md"
 FUNCTION = "CREATE FUNCTION store.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';"
 VIEW = "CREATE VIEW store.tagged AS SELECT n.id, n.tag FROM store.notes AS n"
-LAYOUT = (review.Layout("sql/queries", "migrations"),)
+LAYOUT = (gate.Layout("sql/queries", "migrations"),)
 
 SCHEMA = """
 CREATE SCHEMA store;
@@ -110,12 +110,12 @@ def scratch(server: TestServer) -> review.Scratch:
     return review.Scratch(server.dsn, f"store_test_gate_{os.getpid()}")
 
 
-def gated(scratch: review.Scratch, running: review.Previous, new: Path) -> review.Gate:
+def gated(scratch: review.Scratch, running: gate.Previous, new: Path) -> gate.Gate:
     folder = new / "migrations"
-    return review.gate(scratch, running, folder, review.pending(running, folder), new / "sql/queries")
+    return gate.gate(scratch, running, folder, gate.pending(running, folder), new / "sql/queries")
 
 
-Judge = Callable[..., review.Gate]
+Judge = Callable[..., gate.Gate]
 
 
 @pytest.fixture
@@ -126,16 +126,16 @@ def judge(scratch: review.Scratch, tmp_path: Path) -> Judge:
 
     def judged(
         queries: str = NOTES, *, version: str | None = None, before: str = NOTES, schema: str = SCHEMA, **migrations: str
-    ) -> review.Gate:
+    ) -> gate.Gate:
         written(tmp_path / "old", before, version=version, _0001=schema)
         new = written(tmp_path / "new", queries, _0001=schema, **migrations)
-        with review.previous(str(tmp_path / "old"), new / "sql/queries", new / "migrations", LAYOUT) as running:
+        with gate.previous(str(tmp_path / "old"), new / "sql/queries", new / "migrations", LAYOUT) as running:
             return gated(scratch, running, new)
 
     return judged
 
 
-def told(made: review.Gate, rule: str | None = None) -> list[tuple[str | None, str, int, str | None]]:
+def told(made: gate.Gate, rule: str | None = None) -> list[tuple[str | None, str, int, str | None]]:
     """
     Return the migration, the queries, the line and the SQLSTATE of each verdict.
     """
@@ -177,7 +177,7 @@ OWN = {
 
 
 @pytest.fixture(scope="module")
-def own(scratch: review.Scratch, tmp_path_factory: pytest.TempPathFactory) -> review.Gate:
+def own(scratch: review.Scratch, tmp_path_factory: pytest.TempPathFactory) -> gate.Gate:
     """
     What the gate says when the store's own release meets one migration of each kind.
     """
@@ -186,8 +186,8 @@ def own(scratch: review.Scratch, tmp_path_factory: pytest.TempPathFactory) -> re
     for name, text in OWN.items():
         (place / f"{name}.sql").write_text(text, encoding="utf-8")
         (place / f"{name}.rollback.sql").write_text("SELECT 1;", encoding="utf-8")
-    with review.previous(str(QUERIES.parents[1]), QUERIES, place, review.OWN) as running:
-        return review.gate(scratch, running, place, review.pending(running, place), QUERIES, prefix="store")
+    with gate.previous(str(QUERIES.parents[1]), QUERIES, place, gate.OWN) as running:
+        return gate.gate(scratch, running, place, gate.pending(running, place), QUERIES, prefix="store")
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def own(scratch: review.Scratch, tmp_path_factory: pytest.TempPathFactory) -> re
     ],
 )
 def test_break_of_the_store_s_own_queries_is_named(
-    own: review.Gate, migration: str, rule: str, queries: str, line: int, sqlstate: str | None
+    own: gate.Gate, migration: str, rule: str, queries: str, line: int, sqlstate: str | None
 ) -> None:
     """
     By query, migration and line; in a file of two statements the line is that of the second, which does it.
@@ -224,21 +224,21 @@ def test_break_of_the_store_s_own_queries_is_named(
     }
 
 
-def test_dropped_column_breaks_nothing_else(own: review.Gate) -> None:
+def test_dropped_column_breaks_nothing_else(own: gate.Gate) -> None:
     names = {each.queries for each in own.errors if each.migration == "0101_drop_column"}
 
     assert {name.partition(".")[0] for (name,) in names} == {"addresses"}
     assert "sql/queries/addresses.sql:" in str(own.errors[0].place)
 
 
-def test_harmless_migration_breaks_nothing(own: review.Gate) -> None:
+def test_harmless_migration_breaks_nothing(own: gate.Gate) -> None:
     """
     New tables, columns that may be null or have a default, indexes, comments, a validated CHECK.
     """
     assert [each.message for each in own.verdicts if each.migration == "0110_harmless"] == []
 
 
-def test_lost_proof_and_index_are_warnings(own: review.Gate) -> None:
+def test_lost_proof_and_index_are_warnings(own: gate.Gate) -> None:
     """
     Outside a transaction too, and only where nothing else keeps the query to one row.
     """
@@ -247,7 +247,7 @@ def test_lost_proof_and_index_are_warnings(own: review.Gate) -> None:
     assert found == {("query-rows", "warning"), ("query-plan", "warning")}
 
 
-def test_what_may_be_felt_is_listed(own: review.Gate) -> None:
+def test_what_may_be_felt_is_listed(own: gate.Gate) -> None:
     found = [each for each in own.verdicts if each.migration == "0109_add_rules"]
 
     assert {(each.rule, each.severity) for each in found} == {("may-change", "warning")}
@@ -258,7 +258,7 @@ def test_what_may_be_felt_is_listed(own: review.Gate) -> None:
     assert "fewer rights" in found[2].message
 
 
-def test_the_store_s_new_release_needs_nothing_it_does_not_use(own: review.Gate) -> None:
+def test_the_store_s_new_release_needs_nothing_it_does_not_use(own: gate.Gate) -> None:
     assert own.needs == []
     assert own.judged > 90
 
@@ -553,9 +553,9 @@ def test_header_that_names_no_release_is_refused(tmp_path: Path) -> None:
     new = written(tmp_path / "new", _0002=f"-- store: contract-after: soon\n{BREAK}")
     with (
         pytest.raises(MigrationFolderError, match="`-- store: contract-after:` is a release, like 1.8.0"),
-        review.previous(str(written(tmp_path / "old")), new, new, LAYOUT) as running,
+        gate.previous(str(written(tmp_path / "old")), new, new, LAYOUT) as running,
     ):
-        review.pending(running, new / "migrations")
+        gate.pending(running, new / "migrations")
 
 
 # --- the way back ----------------------------------------------------------------------------------------------------
@@ -645,7 +645,7 @@ def test_batch_and_repeatable_files_are_steps(scratch: review.Scratch, tmp_path:
     for root, text in ((old, "SELECT 1;"), (new, "DROP VIEW store.tagged;")):
         (root / "migrations" / "repeatable").mkdir()
         (root / "migrations" / "repeatable" / "views.sql").write_text(text, encoding="utf-8")
-    with review.previous(str(old), new / "sql/queries", new / "migrations", LAYOUT) as running:
+    with gate.previous(str(old), new / "sql/queries", new / "migrations", LAYOUT) as running:
         made = gated(scratch, running, new)
 
     assert made.pending == ["0002_x", "repeatable/views"]
@@ -655,12 +655,12 @@ def test_batch_and_repeatable_files_are_steps(scratch: review.Scratch, tmp_path:
 # --- where a release is kept -----------------------------------------------------------------------------------------
 
 
-def pending(ref: str, new: Path, layouts: Sequence[review.Layout] = review.OWN) -> tuple[str | None, list[str]]:
+def pending(ref: str, new: Path, layouts: Sequence[gate.Layout] = gate.OWN) -> tuple[str | None, list[str]]:
     """
     Return the version of a release and the ids it has not.
     """
-    with review.previous(ref, new / "sql/queries", new / "migrations", layouts) as running:
-        return running.version, [each.id for each in review.pending(running, new / "migrations")]
+    with gate.previous(ref, new / "sql/queries", new / "migrations", layouts) as running:
+        return running.version, [each.id for each in gate.pending(running, new / "migrations")]
 
 
 def git(root: Path, *words: str) -> None:
@@ -788,7 +788,7 @@ def test_folders_of_a_team(tmp_path: Path) -> None:
     old, new = written(tmp_path / "old"), written(tmp_path / "new", _0002=BREAK)
     (old / "app").mkdir()
     shutil.move(old / "sql", old / "app" / "sql")
-    layouts = [review.Layout("src/app/sql/queries", "migrations"), review.Layout("app/sql/queries", "migrations")]
+    layouts = [gate.Layout("src/app/sql/queries", "migrations"), gate.Layout("app/sql/queries", "migrations")]
 
     assert pending(str(old), new, layouts) == (None, ["0002_x"])
 
@@ -837,7 +837,7 @@ def test_release_that_does_not_apply(judge: Judge, tmp_path: Path, scratch: revi
     )
     with (
         pytest.raises(MigrationFolderError, match=r"the migrations of .*old do not apply: 0002_x.sql:1: "),
-        review.previous(str(old), new / "sql/queries", new / "migrations", LAYOUT) as running,
+        gate.previous(str(old), new / "sql/queries", new / "migrations", LAYOUT) as running,
     ):
         gated(scratch, running, new)
 
