@@ -10,11 +10,12 @@ from itertools import zip_longest
 from pathlib import Path
 
 from store._queries import Statement
-from store.contract import callers, digest, grants, schema, stubs, text
+from store.contract import callers, digest, files, grants, schema, stubs, text
 from store.contract.compare import compare
 from store.contract.database import Connection
 from store.contract.derive import Derived, derive
 from store.contract.facts import Facts
+from store.contract.files import ContractFile
 from store.contract.findings import Finding
 from store.contract.graded import graded
 from store.contract.project import Project, finding_of
@@ -95,36 +96,31 @@ def unchecked(project: Project) -> list[Finding]:
 def _read(project: Project) -> _Written:
     written = _Written()
     domains = {statement.domain for statement in project.statements}
-    for path in sorted(project.contracts.glob("*.contract")):
+    for path in files.listed(project.contracts):
         try:
-            content = path.read_text(encoding="utf-8")
-            if path.name == schema.FILE:
-                written.schema = schema.parse(content, path)
-                stanzas, rendered = [], schema.render(written.schema)
-            else:
-                stanzas = text.parse(content, path)
-                written.stanzas |= {f"{path.stem}.{each.name}": each for each in stanzas}
-                rendered = text.render(stanzas)
+            file = files.read(path)
         except (ContractFileError, UnicodeDecodeError) as error:
             failure = error if isinstance(error, ContractFileError) else ContractFileError(f"{path}:1: not UTF-8: {_LOCK}")
             written.findings.append(finding_of(failure, path, "contract-malformed"))
             continue
-        if content != rendered:
-            written.findings.append(_edited(path, content, rendered, stanzas))
-        if path.name != schema.FILE and path.stem not in domains:
+        written.stanzas |= file.by_query
+        written.schema = written.schema or file.schema
+        if file.content != file.rendered:
+            written.findings.append(_edited(file))
+        if file.schema is None and path.stem not in domains:
             message = f"there is no {path.stem}.sql any more"
             written.findings.append(Finding(path, 1, 1, "contract-left", message, "run `store lock`, which deletes it"))
     return written
 
 
-def _edited(path: Path, content: str, rendered: str, stanzas: Sequence[Stanza]) -> Finding:
+def _edited(file: ContractFile) -> Finding:
     """
     Return where a file begins to differ from what would be written of it: the hash of its facts is a query's first line.
     """
-    both = zip_longest(content.splitlines(), rendered.splitlines())
+    both = zip_longest(file.content.splitlines(), file.rendered.splitlines())
     line = next((number for number, (one, other) in enumerate(both, 1) if one != other), 1)
-    name = next((f"{path.stem}.{each.name}" for each in reversed(stanzas) if each.line <= line), path.name)
-    return Finding(path, line, 1, "contract-edited", f"{name} is not as `store lock` writes it", _LOCK)
+    name = next((f"{file.path.stem}.{each.name}" for each in reversed(file.stanzas) if each.line <= line), file.path.name)
+    return Finding(file.path, line, 1, "contract-edited", f"{name} is not as `store lock` writes it", _LOCK)
 
 
 def _stale(project: Project, statements: Sequence[Statement], written: _Written) -> Iterator[Finding]:
