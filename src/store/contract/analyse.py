@@ -16,7 +16,7 @@ from store.contract.catalog import Catalog
 from store.contract.describe import DescribedColumn, Description, describe
 from store.contract.door import TOO_DEEP, keep, kept, rolled_back, undo
 from store.contract.elements import are_never_null
-from store.contract.facts import NO_NULL_ELEMENTS, Column, Facts, Finding, Parameter
+from store.contract.facts import NO_NULL_ELEMENTS, Column, Facts, Parameter, Rejection
 from store.contract.needs import needs
 from store.contract.nodes import Node
 from store.contract.nullability import Prover
@@ -68,7 +68,7 @@ class Query(Protocol):
 
 def analyse(
     connection: Connection[Any], queries: Iterable[Query], *, search_path: str = "", nested: bool = False
-) -> dict[str, Facts | Finding]:
+) -> dict[str, Facts | Rejection]:
     """
     Return by name what PostgreSQL makes of each query, in their order: its facts, or what is wrong with it.
 
@@ -80,7 +80,7 @@ def analyse(
     """
     queries = list(queries)
     catalog = Catalog()
-    found: dict[str, Facts | Finding] = {}
+    found: dict[str, Facts | Rejection] = {}
     with rolled_back(connection, search_path, nested=nested):
         described = {one.title: _describe(connection, one) for one in queries}
         types = [(oid, -1) for one in described.values() if isinstance(one, Description) for oid in one.parameters]
@@ -111,11 +111,11 @@ def analyse(
     return {one.title: found[one.title] for one in queries}
 
 
-def _describe(connection: Connection[Any], query: Query) -> Description | Facts | Finding:
+def _describe(connection: Connection[Any], query: Query) -> Description | Facts | Rejection:
     if query.kind == "copy":
         return Facts(mode="write" if _COPY_IN.search(query.text) else "read")
     found = describe(connection, query.text)
-    if isinstance(found, Finding):
+    if isinstance(found, Rejection):
         undo(connection)
     return found
 
@@ -136,14 +136,14 @@ def _types(described: dict[str, Any], trees: dict[str, Node], catalog: Catalog) 
     return found
 
 
-def _facts(query: Query, description: Description, scope: Scope) -> Facts | Finding:
+def _facts(query: Query, description: Description, scope: Scope) -> Facts | Rejection:
     try:
         return _proven(query, description, scope)
     except RecursionError:
         return TOO_DEEP
 
 
-def _proven(query: Query, description: Description, scope: Scope) -> Facts | Finding:
+def _proven(query: Query, description: Description, scope: Scope) -> Facts | Rejection:
     catalog = scope.catalog
     if (gap := access.missing(scope.query, catalog)) is not None:
         return gap

@@ -12,7 +12,7 @@ from psycopg import Connection, pq
 
 from store import _connection
 from store.contract.describe import refusal
-from store.contract.facts import Finding
+from store.contract.facts import Rejection
 from store.contract.nodes import Node, queries_of
 from store.errors import CannotAnalyse, ServerTooOld
 
@@ -29,7 +29,7 @@ _REASONS = {
     "25006": "the server is a standby, or the role or transaction is read-only: connect to one that takes writes",
     "42501": "the role may not make temporary objects: GRANT TEMPORARY ON DATABASE, or connect as another role",
 }
-TOO_DEEP = Finding("54001", "the statement is nested too deeply to be analysed: break it up, as with WITH or an array")
+TOO_DEEP = Rejection("54001", "the statement is nested too deeply to be analysed: break it up, as with WITH or an array")
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def undo(connection: Connection[Any]) -> None:
     connection.pgconn.exec_(b"ROLLBACK TO store_query")
 
 
-def keep(connection: Connection[Any], number: int, text: str, types: Sequence[str]) -> Finding | None:
+def keep(connection: Connection[Any], number: int, text: str, types: Sequence[str]) -> Rejection | None:
     """
     Have one statement stored that Parse has accepted, or say why PostgreSQL refuses; `types` are its parameters'.
     """
@@ -79,22 +79,22 @@ def keep(connection: Connection[Any], number: int, text: str, types: Sequence[st
     found = refusal(made, encoding)
     undo(connection)
     at = found.position - len(head) if found.position is not None else 0
-    return Finding(found.sqlstate, found.message, at if at > 0 else None)
+    return Rejection(found.sqlstate, found.message, at if at > 0 else None)
 
 
-def kept(connection: Connection[Any]) -> dict[int, Node | Finding]:
+def kept(connection: Connection[Any]) -> dict[int, Node | Rejection]:
     """
     Return the analysed queries that were kept, by their numbers, or why one cannot be read.
     """
     rows = connection.pgconn.exec_(_KEPT)
-    found: dict[int, Node | Finding] = {}
+    found: dict[int, Node | Rejection] = {}
     for row in range(rows.ntuples):
         text = (rows.get_value(row, 1) or b"").decode(connection.info.encoding)
         try:
-            queries: list[Node | Finding] = [*queries_of(text)]
+            queries: list[Node | Rejection] = [*queries_of(text)]
         except RecursionError:
             queries = [TOO_DEEP]
-        found[int(rows.get_value(row, 0) or 0)] = queries[0] if queries else Finding("0A000", "there is no statement")
+        found[int(rows.get_value(row, 0) or 0)] = queries[0] if queries else Rejection("0A000", "there is no statement")
     return found
 
 

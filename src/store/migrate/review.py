@@ -5,7 +5,7 @@ Looking at migrations and schemas without changing either: lint, fingerprint, re
 from store.migrate._fingerprint import difference, digest
 from store.migrate._lint import Review, review, stale, write
 from store.migrate._rehearse import Tried, rehearse
-from store.migrate._rules import Finding
+from store.migrate._rules import Breach
 from store.migrate._scratch import Scratch, scratch, version_like
 from store.migrate._verify import Verified, live_lines, verify_live, verify_scratch
 from store.migrate._weigh import LARGE, SMALL, Size
@@ -13,7 +13,7 @@ from store.migrate._weigh import LARGE, SMALL, Size
 __all__ = [
     "LARGE",
     "SMALL",
-    "Finding",
+    "Breach",
     "Review",
     "Scratch",
     "Size",
