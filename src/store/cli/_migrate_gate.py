@@ -6,22 +6,19 @@ from __future__ import annotations
 
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from store import _files
 from store import gate as _gate
-from store.cli._migrating import folder_of, reporting, say
-from store.cli._output import AsJson, counted, err, is_json, out, print_json
+from store.cli._migrating import ServerVersion, folder_of, reporting, say
+from store.cli._output import COLOURS, AsForm, AsJson, counted, err, form_of, out, print_json
 from store.contract.findings import shown
 from store.migrate import Report
 from store.migrate import review as _review
 
 _REFUSED = 9
-_COLOURS = {"error": "red", "warning": "yellow"}
-
-Form = Literal["text", "json", "github"]
 
 
 def gate(
@@ -44,10 +41,8 @@ def gate(
             "--migrations", metavar="DIR", help="Your migrations, applied after the store's. REF has both at these paths."
         ),
     ] = None,
-    pg: Annotated[
-        int | None, typer.Option("--pg", metavar="VERSION", help="The PostgreSQL to try it on: 16 or 18. Default: the newest.")
-    ] = None,
-    form: Annotated[Form | None, typer.Option("--format", help="How findings are printed.")] = None,
+    pg: ServerVersion = None,
+    form: AsForm = None,
     as_json: AsJson = None,
 ) -> None:
     """
@@ -67,7 +62,7 @@ def gate(
 
     Example: [bold]store migrate gate --previous v1.8.0[/]
     """
-    chosen: Form = form or ("json" if is_json(as_json) else "text")
+    chosen = form_of(form, as_json)
     if (sql is None) != (migrations is None):
         raise typer.BadParameter("--sql and --migrations belong together: queries, and the schema they run on")
     queries, folder = (sql, migrations) if sql and migrations else (_files.folder("sql") / "queries", folder_of(None))
@@ -125,7 +120,7 @@ def _print(running: _gate.Previous, made: _gate.Gate) -> None:
         found = list(group)
         say(f"{shown(found[0].path)}:{line}  {ddl}".rstrip())
         for each in found:
-            out.print(f"  [{_COLOURS[each.severity]}]{each.severity}[/] [bold]{each.rule}[/]  ", end="")
+            out.print(f"  [{COLOURS[each.severity]}]{each.severity}[/] [bold]{each.rule}[/]  ", end="")
             say(f"{each.message}{f' ({each.place})' if each.place else ''}")
         for mend in dict.fromkeys(each.mend for each in found if each.mend):
             say(f"  instead: {mend}")

@@ -22,6 +22,7 @@ from store.cli._migrating import (
     SearchPath,
     StatementTimeout,
     StateSchema,
+    UpTo,
     Wait,
     finish,
     folder_of,
@@ -52,7 +53,7 @@ _D = Options()
 @app.command()
 def up(
     *,
-    to: Annotated[str | None, typer.Option("--to", metavar="ID", help="Stop after this migration.")] = None,
+    to: UpTo = None,
     plan: Annotated[
         str | None, typer.Option("--plan", metavar="HASH", help="Apply only what `plan` printed under this hash.")
     ] = None,

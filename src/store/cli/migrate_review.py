@@ -13,8 +13,8 @@ import typer
 from rich.markup import escape
 
 from store.cli._migrate_gate import gate
-from store.cli._migrating import Folder, Schemas, StateSchema, Wait, folder_of, reporting, say
-from store.cli._output import AsJson, counted, err, is_json, out, print_json
+from store.cli._migrating import Folder, Schemas, ServerVersion, StateSchema, Wait, folder_of, reporting, say
+from store.cli._output import COLOURS, AsJson, counted, err, is_json, out, print_json
 from store.cli.migrate import app
 from store.contract import stats as _stats
 from store.errors import InvalidInput, MigrationFolderError, Refusal, SettingsError
@@ -28,12 +28,6 @@ STATE_SCHEMA = Options().state_schema
 _OUTCOMES = {0: "done", 2: "refused", 7: "refused", 8: "drift", 9: "refused"}
 _DRIFT = 8
 _REFUSED = 9
-_COLOURS = {"error": "red", "warning": "yellow"}
-
-ServerVersion = Annotated[
-    int | None, typer.Option("--pg", metavar="VERSION", help="The PostgreSQL to try it on: 16 or 18. Default: the newest.")
-]
-
 
 app.command()(gate)
 
@@ -213,7 +207,7 @@ def _schemas(found: Sequence[str]) -> set[str]:
 
 def _print_review(made: _review.Review, stale: list[str], written: list[str]) -> None:
     for finding in made.findings:
-        colour = _COLOURS[finding.severity]
+        colour = COLOURS[finding.severity]
         place = escape(f"{finding.file}:{finding.line}")
         out.print(f"{place}  [{colour}]{finding.severity}[/] [bold]{escape(finding.rule)}[/]  ", end="")
         say(finding.why)
