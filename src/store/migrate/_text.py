@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from store._queries.tokens import TRIVIA, Token, refuse_continued, tokenize
+from store._tokens import TRIVIA, Token, refuse_continued, tokenize
 
 _POSITIONAL = re.compile(r"(?<![\w$])\$(?=[0-9])")  # $1 of a function body; the tokenizer wants names in queries
 
@@ -54,10 +54,13 @@ def statements(text: str, name: str) -> list[Statement]:
 
     A semicolon inside parentheses (CREATE RULE) or a body (BEGIN ATOMIC ... END) ends nothing.
     """
-    return list(_cut(text, tokens_of(text, name)))
+    return list(cut(text, tokens_of(text, name)))
 
 
-def _cut(text: str, tokens: list[Token]) -> Iterator[Statement]:
+def cut(text: str, tokens: list[Token]) -> Iterator[Statement]:
+    """
+    Yield the statements that these tokens of a text are.
+    """
     at = 0
     inside: list[str] = []
     found: list[tuple[int, Token]] = []

@@ -6,7 +6,7 @@ from store.migrate._fingerprint import difference, digest
 from store.migrate._lint import Review, review, stale, write
 from store.migrate._rehearse import Tried, rehearse
 from store.migrate._rules import Breach
-from store.migrate._scratch import Scratch, scratch, version_like
+from store.migrate._scratch import Scratch, check_version, scratch, version_like
 from store.migrate._verify import Verified, live_lines, verify_live, verify_scratch
 from store.migrate._weigh import LARGE, SMALL, Size
 
@@ -19,6 +19,7 @@ __all__ = [
     "Size",
     "Tried",
     "Verified",
+    "check_version",
     "difference",
     "digest",
     "live_lines",
