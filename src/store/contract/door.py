@@ -4,7 +4,7 @@ The door to the analysed query: a stock server stores it as the body of a functi
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,9 +21,14 @@ _PINNED = b"""
     SET LOCAL extra_float_digits = 1; SET LOCAL quote_all_identifiers = off; SET LOCAL standard_conforming_strings = on;
     SET LOCAL transform_null_equals = off; SET LOCAL check_function_bodies = off
 """
-_KEPT = b"""
-    SELECT substr(p.proname, 15), p.prosqlbody::text FROM pg_catalog.pg_proc AS p
-    WHERE p.pronamespace = pg_my_temp_schema() AND p.proname ^@ '__store_query_'
+_PROBE = b"CREATE FUNCTION pg_temp.__store_query_0() RETURNS void BEGIN ATOMIC SELECT; END"
+# The end of the body is on a line of its own: a comment may end the text.
+_HEAD = "CREATE FUNCTION pg_temp.__store_query_{number}({types}) RETURNS void BEGIN ATOMIC\n"
+_TAIL = """
+; END;
+SELECT p.prosqlbody::text FROM pg_catalog.pg_proc AS p
+WHERE p.pronamespace = pg_my_temp_schema() AND p.proname = '__store_query_{number}';
+RELEASE store_query; SAVEPOINT store_query
 """
 _REASONS = {
     "25006": "the server is a standby, or the role or transaction is read-only: connect to one that takes writes",
@@ -51,9 +56,8 @@ def rolled_back(connection: Connection[Any], search_path: str, *, nested: bool =
     try:
         _run(connection, _PINNED)
         connection.execute("SELECT pg_catalog.set_config('search_path', %s, true)", [search_path], prepare=False)
+        _run(connection, _PROBE)
         _run(connection, b"SAVEPOINT store_query")
-        if (found := keep(connection, 0, "SELECT", [])) is not None:
-            raise CannotAnalyse(_REASONS.get(found.sqlstate, found.message), sqlstate=found.sqlstate)
         yield
     finally:
         connection.pgconn.exec_(end)
@@ -66,40 +70,51 @@ def undo(connection: Connection[Any]) -> None:
     connection.pgconn.exec_(b"ROLLBACK TO store_query")
 
 
-def keep(connection: Connection[Any], number: int, text: str, types: Sequence[str]) -> Finding | None:
+def analysed(connection: Connection[Any], statements: Iterable[tuple[str, Sequence[str]]]) -> Iterator[Node | Finding]:
     """
-    Have one statement stored that Parse has accepted, or say why PostgreSQL refuses; `types` are its parameters'.
+    Iterate over the analysed queries of statements that Parse has accepted, each with the types of its parameters, or why
+    PostgreSQL refuses one. While the server has the next one stored, the last is read.
     """
-    encoding = connection.info.encoding
-    head = f"CREATE FUNCTION pg_temp.__store_query_{number}({', '.join(types)}) RETURNS void BEGIN ATOMIC\n"
-    tail = "\n; END; RELEASE store_query; SAVEPOINT store_query"  # on a line of its own: a comment may end the text
-    made = connection.pgconn.exec_(f"{head}{text}{tail}".encode(encoding))
-    if made.status == pq.ExecStatus.COMMAND_OK:
-        return None
-    found = refusal(made, encoding)
+    last: str | Finding | None = None
+    for number, (text, types) in enumerate(statements, 1):
+        head = _HEAD.format(number=number, types=", ".join(types))
+        connection.pgconn.send_query(f"{head}{text}{_TAIL.format(number=number)}".encode(connection.info.encoding))
+        if last is not None:
+            yield _read(last)
+        last = _kept(connection, len(head))
+    if last is not None:
+        yield _read(last)
+
+
+def _kept(connection: Connection[Any], before: int) -> str | Finding:
+    """
+    Return the node text of what was stored, or why it was not; so many characters stood before the statement.
+    """
+    body = b""
+    refused: Finding | None = None
+    while (result := connection.pgconn.get_result()) is not None:
+        if result.status == pq.ExecStatus.TUPLES_OK:
+            body = result.get_value(0, 0) or b""
+        elif result.status != pq.ExecStatus.COMMAND_OK:
+            refused = refusal(result, connection.info.encoding)
+    if refused is None:
+        return body.decode(connection.info.encoding)
     undo(connection)
-    at = found.position - len(head) if found.position is not None else 0
-    return Finding(found.sqlstate, found.message, at if at > 0 else None)
+    at = refused.position - before if refused.position is not None else 0
+    return Finding(refused.sqlstate, refused.message, at if at > 0 else None)
 
 
-def kept(connection: Connection[Any]) -> dict[int, Node | Finding]:
-    """
-    Return the analysed queries that were kept, by their numbers, or why one cannot be read.
-    """
-    rows = connection.pgconn.exec_(_KEPT)
-    found: dict[int, Node | Finding] = {}
-    for row in range(rows.ntuples):
-        text = (rows.get_value(row, 1) or b"").decode(connection.info.encoding)
-        try:
-            queries: list[Node | Finding] = [*queries_of(text)]
-        except RecursionError:
-            queries = [TOO_DEEP]
-        found[int(rows.get_value(row, 0) or 0)] = queries[0] if queries else Finding("0A000", "there is no statement")
-    return found
+def _read(kept: str | Finding) -> Node | Finding:
+    if isinstance(kept, Finding):
+        return kept
+    try:
+        return next(iter(queries_of(kept)), Finding("0A000", "there is no statement"))
+    except RecursionError:
+        return TOO_DEEP
 
 
 def _run(connection: Connection[Any], command: bytes) -> None:
     result = connection.pgconn.exec_(command)
     if result.status != pq.ExecStatus.COMMAND_OK:
         found = refusal(result, connection.info.encoding)
-        raise CannotAnalyse(found.message, sqlstate=found.sqlstate)
+        raise CannotAnalyse(_REASONS.get(found.sqlstate, found.message), sqlstate=found.sqlstate)

@@ -48,14 +48,14 @@ class Node(dict[str, Any]):
         """The OID of the function, operator's function, aggregate or window function that it calls; 0 where it calls none."""
         self.children: list[Node] = []
         """The nodes directly below, through any lists."""
-        self._below: list[Node] = []
+        self._below: list[Node] | None = None
 
     @property
     def below(self) -> list[Node]:
         """
         The node and everything below it, in no order that means anything.
         """
-        if not self._below:
+        if self._below is None:
             found: list[Node] = [self]
             for one in found:
                 found.extend(one.children)
