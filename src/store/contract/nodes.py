@@ -38,7 +38,7 @@ class Node(dict[str, Any]):
     One node: its fields by name, None for those it has not.
     """
 
-    __slots__ = ("_below", "children", "function", "tag")
+    __slots__ = ("_below", "_called", "children", "function", "tag")
 
     def __init__(self, tag: str, fields: Mapping[str, Any] | None = None) -> None:
         super().__init__(fields or {})
@@ -49,6 +49,7 @@ class Node(dict[str, Any]):
         self.children: list[Node] = []
         """The nodes directly below, through any lists."""
         self._below: list[Node] | None = None
+        self._called: frozenset[int] | None = None
 
     @property
     def below(self) -> list[Node]:
@@ -61,6 +62,15 @@ class Node(dict[str, Any]):
                 found.extend(one.children)
             self._below = found
         return self._below
+
+    @property
+    def called(self) -> frozenset[int]:
+        """
+        The functions that these call, by OID.
+        """
+        if self._called is None:
+            self._called = frozenset(one.function for one in self.below if one.function)
+        return self._called
 
     def __missing__(self, field: str) -> None:
         return None
