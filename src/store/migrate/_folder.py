@@ -14,7 +14,7 @@ from pathlib import Path
 from store.errors import MigrationFolderError, QueryFileError, Refusal
 from store.migrate import _headers
 from store.migrate._headers import Headers
-from store.migrate._text import Statement, statements, tokens_of
+from store.migrate._text import Statement, cut, tokens_of
 
 _NAME = re.compile(r"[0-9]{4}_[a-z0-9_]+")
 _REPEATABLE = re.compile(r"[a-z0-9_]+")
@@ -182,7 +182,7 @@ def read_file(path: Path, folder: Folder) -> SqlFile | None:
     try:
         text = path.read_text(encoding="utf-8-sig")  # some editors put a mark in front, which PostgreSQL does not take
         tokens = tokens_of(text, path.name)
-        found = tuple(statements(text, path.name))
+        found = tuple(cut(text, tokens))
     except (OSError, UnicodeDecodeError):
         folder.refuse("unreadable", f"{path.name} cannot be read as UTF-8", path.stem)
         return None

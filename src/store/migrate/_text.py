@@ -54,10 +54,13 @@ def statements(text: str, name: str) -> list[Statement]:
 
     A semicolon inside parentheses (CREATE RULE) or a body (BEGIN ATOMIC ... END) ends nothing.
     """
-    return list(_cut(text, tokens_of(text, name)))
+    return list(cut(text, tokens_of(text, name)))
 
 
-def _cut(text: str, tokens: list[Token]) -> Iterator[Statement]:
+def cut(text: str, tokens: list[Token]) -> Iterator[Statement]:
+    """
+    Iterate over the statements in these tokens of a migration.
+    """
     at = 0
     inside: list[str] = []
     found: list[tuple[int, Token]] = []
