@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from psycopg import Connection, pq
 
@@ -22,19 +23,36 @@ _PINNED = b"""
     SET LOCAL transform_null_equals = off; SET LOCAL check_function_bodies = off
 """
 _PROBE = b"CREATE FUNCTION pg_temp.__store_query_0() RETURNS void BEGIN ATOMIC SELECT; END"
-# The end of the body is on a line of its own: a comment may end the text.
 _HEAD = "CREATE FUNCTION pg_temp.__store_query_{number}({types}) RETURNS void BEGIN ATOMIC\n"
-_TAIL = """
-; END;
-SELECT p.prosqlbody::text FROM pg_catalog.pg_proc AS p
-WHERE p.pronamespace = pg_my_temp_schema() AND p.proname = '__store_query_{number}';
+_END = "\n; END;"  # on a line of its own: a comment may end the text
+_READ = """
+SELECT substr(p.proname, 15), p.prosqlbody::text FROM pg_catalog.pg_proc AS p
+WHERE p.pronamespace = pg_my_temp_schema() AND p.proname IN ({names});
 RELEASE store_query; SAVEPOINT store_query
 """
+_AT_ONCE = 16
 _REASONS = {
     "25006": "the server is a standby, or the role or transaction is read-only: connect to one that takes writes",
     "42501": "the role may not make temporary objects: GRANT TEMPORARY ON DATABASE, or connect as another role",
 }
 TOO_DEEP = Finding("54001", "the statement is nested too deeply to be analysed: break it up, as with WITH or an array")
+
+
+class _Statement(NamedTuple):
+    """
+    What is stored as the body of a function.
+    """
+
+    number: int
+    text: str
+    types: Sequence[str]
+
+    @property
+    def head(self) -> str:
+        """
+        What stands before the text.
+        """
+        return _HEAD.format(number=self.number, types=", ".join(self.types))
 
 
 @contextmanager
@@ -73,35 +91,47 @@ def undo(connection: Connection[Any]) -> None:
 def analysed(connection: Connection[Any], statements: Iterable[tuple[str, Sequence[str]]]) -> Iterator[Node | Finding]:
     """
     Iterate over the analysed queries of statements that Parse has accepted, each with the types of its parameters, or why
-    PostgreSQL refuses one. While the server has the next one stored, the last is read.
+    PostgreSQL refuses one. They go to the server some at once; while it has the next stored, the last are read.
     """
-    last: str | Finding | None = None
-    for number, (text, types) in enumerate(statements, 1):
-        head = _HEAD.format(number=number, types=", ".join(types))
-        connection.pgconn.send_query(f"{head}{text}{_TAIL.format(number=number)}".encode(connection.info.encoding))
-        if last is not None:
-            yield _read(last)
-        last = _kept(connection, len(head))
-    if last is not None:
-        yield _read(last)
+    numbered = (_Statement(number, *one) for number, one in enumerate(statements, 1))
+    last: list[str | Finding] = []
+    while some := list(islice(numbered, _AT_ONCE)):
+        _send(connection, some)
+        yield from map(_read, last)
+        last = _kept(connection, some)
+    yield from map(_read, last)
 
 
-def _kept(connection: Connection[Any], before: int) -> str | Finding:
+def _send(connection: Connection[Any], some: Sequence[_Statement]) -> None:
+    made = "".join(f"{one.head}{one.text}{_END}" for one in some)
+    names = ", ".join(f"'__store_query_{one.number}'" for one in some)
+    connection.pgconn.send_query(f"{made}{_READ.format(names=names)}".encode(connection.info.encoding))
+
+
+def _kept(connection: Connection[Any], some: Sequence[_Statement]) -> list[str | Finding]:
     """
-    Return the node text of what was stored, or why it was not; so many characters stood before the statement.
+    Return the node text of each that was sent, or why it is refused. Where one of them is, all are sent again, one by one.
     """
-    body = b""
+    encoding = connection.info.encoding
+    bodies: dict[int, str] = {}
     refused: Finding | None = None
     while (result := connection.pgconn.get_result()) is not None:
         if result.status == pq.ExecStatus.TUPLES_OK:
-            body = result.get_value(0, 0) or b""
+            rows = ((result.get_value(row, 0), result.get_value(row, 1)) for row in range(result.ntuples))
+            bodies = {int(number or 0): (body or b"").decode(encoding) for number, body in rows}
         elif result.status != pq.ExecStatus.COMMAND_OK:
-            refused = refusal(result, connection.info.encoding)
+            refused = refusal(result, encoding)
     if refused is None:
-        return body.decode(connection.info.encoding)
+        return [bodies[one.number] for one in some]
     undo(connection)
-    at = refused.position - before if refused.position is not None else 0
-    return Finding(refused.sqlstate, refused.message, at if at > 0 else None)
+    if len(some) == 1:
+        at = refused.position - len(some[0].head) if refused.position is not None else 0
+        return [Finding(refused.sqlstate, refused.message, at if at > 0 else None)]
+    found: list[str | Finding] = []
+    for one in some:
+        _send(connection, [one])
+        found += _kept(connection, [one])
+    return found
 
 
 def _read(kept: str | Finding) -> Node | Finding:
