@@ -182,8 +182,8 @@ class Stage:
         Return everything that is not as after one undisturbed run.
         """
         deadline = time.monotonic() + 15
-        while self.backends() and time.monotonic() < deadline:
-            time.sleep(0.02)  # the process has ended; the server has yet to notice
+        while (orphans := self.backends()) and time.monotonic() < deadline:
+            time.sleep(0.02)  # the process has ended; the server has yet to notice, also of the questions asked here
         wrong = []
         state = "public" if self.stock else "store_migrations"
         applied = [name for (name,) in self.query(f"SELECT migration_id FROM {state}._yoyo_migration ORDER BY 1")]
@@ -195,7 +195,7 @@ class Stage:
             wrong.append("INVALID index left")
         if self.query("SELECT FROM pg_locks WHERE locktype = 'advisory'"):
             wrong.append("advisory lock left")
-        if self.backends():
+        if orphans:
             wrong.append("orphan left")
         if self.stock and self.query("SELECT FROM yoyo_lock"):
             wrong.append("lock row left")

@@ -389,6 +389,24 @@ def test_branches_that_change_different_queries_merge(team, described):
     assert rules(check.offline(project(team))) == []
 
 
+def test_a_leave_that_nothing_needs_is_found_offline(team, described):
+    """
+    Once `store lock` has taken it into the contract; before that the contract is that of another text.
+    """
+    locked(team, described)
+    sql = SQL.replace("-- name: get_note(id)^\n", "-- name: get_note(id)^\n-- plan: scan app.owners, they are few\n")
+    (team / "queries" / "notes.sql").write_text(sql, encoding="utf-8")
+    before = check.offline(project(team))
+    (found,) = check.offline(locked(team, described))
+
+    assert ["contract-stale"] == rules(before)
+    assert ("plan-stale", "notes.get_note: `-- plan: scan app.owners` and the plan has no such scan") == (
+        found.rule,
+        found.message,
+    )
+    assert rules([found]) == rules(check.online(described, project(team), is_scratch=True))
+
+
 def test_sql_and_migrations_that_moved_on_are_found_offline(team, described):
     made = locked(team, described)
     (team / "queries" / "notes.sql").write_text(SQL.replace("ORDER BY n.id", "ORDER BY n.title"), encoding="utf-8")
@@ -480,6 +498,7 @@ def test_a_team_locks_and_checks_from_the_command_line(team):
     stub.write_text(stub.read_text(encoding="utf-8").replace("id: int", "id: str"), encoding="utf-8")
     untyped = store("check", *options, "--json", cwd=team)
     used = store("uses", "app.notes.title", "--sql", "queries", "--no-json", cwd=team)
+    unused = store("uses", "xyzzy", "--sql", "queries", "--no-json", cwd=team)
     ran = store("sql", "get_note", "--sql", "queries", cwd=team)
 
     assert (wrote.returncode, sorted(Path(p).name for p in json.loads(wrote.stdout)["written"])) == (
@@ -489,6 +508,10 @@ def test_a_team_locks_and_checks_from_the_command_line(team):
     assert wrong.returncode == 9
     assert (8, ["contract-stubs"]) == (untyped.returncode, [each["rule"] for each in json.loads(untyped.stdout)["findings"]])
     assert wrong.stdout.startswith("::error file=queries/notes.sql,line=6,col=1,title=dto-float::")
+    assert (1, "store: no query reads or writes xyzzy: the tables are app.notes, app.owners\n") == (
+        unused.returncode,
+        unused.stderr,
+    )
     assert ["writes", "reads", "reads"] == [line.split()[0] for line in used.stdout.splitlines()]
     assert ran.stdout.startswith("/* app:notes.get_note */ SELECT")
 
@@ -537,7 +560,10 @@ def test_a_folder_of_any_name_holds_its_contracts(team):
         (["sql", "get_order"], 1, "did you mean orders.get_orders"),
         (["explain", "orders.nope"], 1, "the file has end_order"),
         (["uses", "store.nothing"], 1, "no query reads or writes nothing"),
-        (["uses", "orders.totl"], 1, "did you mean orders.total"),
+        (["uses", "xyzzy"], 1, "stock_movements, users. For queries of your own name their folder: --sql DIR"),
+        (["uses", "notes"], 1, "? For queries of your own name their folder: --sql DIR"),
+        (["uses", "orders.totl"], 1, 'or order_items.total?", "sqlstate"'),
+        (["uses", "x", "--sql", "mine"], 1, "there is no contract: write it with `store lock --sql "),
         (["explain", "orders.get_orders", "--param", "x"], 2, "NAME=VALUE"),
     ],
 )
@@ -545,6 +571,8 @@ def test_what_cannot_be_done_is_said(tmp_path, arguments, code, word):
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "broken.py").write_text("import not_there\n", encoding="utf-8")
     (tmp_path / "app" / "wrong.py").write_text("1 / 0\n", encoding="utf-8")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "one.sql").write_text("-- name: get_it()$\n-- One.\nSELECT 1;\n", encoding="utf-8")
     done = store(*arguments, cwd=tmp_path, DATABASE_URL="postgresql://localhost:1/x")
 
     assert (done.returncode, "Traceback" in done.stderr) == (code, False)

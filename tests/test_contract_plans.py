@@ -95,6 +95,18 @@ def test_a_scan_is_allowed_with_a_reason_and_only_where_it_happens(app, tmp_path
     assert judged(app, statement(tmp_path, whole, "-- plan: whatever\n"))[1] == ["plan-scan", "plan-mark"]
 
 
+def test_the_contract_tells_a_leave_that_nothing_needs(app, tmp_path):
+    """
+    As the gate does, but for a partial index that is read whole, whose table the contract does not name.
+    """
+    leave = "-- plan: scan app.notes, few of them\n"
+
+    for condition, expected in (("", []), (" WHERE n.id = :a::bigint", ["plan-stale"]), (" WHERE NOT n.done", [])):
+        one = statement(tmp_path, f"SELECT n.id FROM app.notes AS n{condition}", leave)
+        lines, rules = judged(app, one)
+        assert rules == expected == [each.rule for each in plans.left(one, lines)], condition
+
+
 def test_an_index_that_is_dropped_turns_the_gate_red(app, tmp_path):
     one = statement(tmp_path, "SELECT n.note FROM app.notes AS n WHERE n.owner_id = :a::bigint")
     before = judged(app, one)[1]

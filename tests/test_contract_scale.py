@@ -96,8 +96,10 @@ def test_a_query_that_cannot_be_planned_is_a_finding(team, described):
 
 
 def test_statistics_are_dumped_without_a_value(described):
-    with pytest.raises(InvalidInput, match="run ANALYZE"):
+    with pytest.raises(InvalidInput, match=r"no table of app was ever analysed: have their owner run ANALYZE, as in `psql"):
         stats.dump(described, ["app"])
+    with pytest.raises(InvalidInput, match="there is no table in nope: correct the name, or run `store migrate up` first"):
+        stats.dump(described, ["nope"])
     described.execute("INSERT INTO app.owners SELECT n, 'secret' || n % 3 FROM generate_series(1, 500) AS n")
     described.execute("ANALYZE app.owners")
     assert stats.unseen(described, ["app"]) == ["app.notes"]

@@ -973,11 +973,24 @@ def test_nothing_pending_needs_no_server(repository: Path, monkeypatch: pytest.M
     assert (json.loads(done.stdout)["exit_code"], json.loads(done.stdout)["pending"]) == (0, [])
 
 
+def test_a_version_that_there_is_none_of_is_refused_where_nothing_is_pending(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    git(repository, "add", "-A")
+    git(repository, "commit", "--quiet", "-m", "two")
+    done = CliRunner().invoke(app, ["migrate", "gate", "--previous", "main", *TEAM, "--pg", "15", "--json"])
+
+    assert (done.exit_code, json.loads(done.stdout)["exit_code"]) == (2, 2)
+    assert json.loads(done.stdout)["error"]["message"] == "there is no embedded PostgreSQL 15, only 16 and 18"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
         (("--previous", "v9", *TEAM), 2),
         (("--previous=-v9", *TEAM), 2),
+        (("--previous", "v1.8.0", *TEAM, "--pg", "15"), 2),
         (("--previous", "v1.8.0", "--sql", "sql/queries"), 2),
         (("--previous", "v1.8.0", "--sql", "..", "--migrations", "migrations"), 2),
         (("--previous", "v1.8.0", "--sql", "absent", "--migrations", "migrations"), 2),

@@ -278,6 +278,35 @@ def test_one_statement_hazards_are_many() -> None:
     }
 
 
+TABLE = "CREATE TABLE shop.t (a bigint REFERENCES shop.users, b bigint REFERENCES shop.orders"
+COLUMN = "ALTER TABLE shop.users ADD COLUMN a bigint"
+KEY = "ALTER TABLE shop.orders ADD CONSTRAINT k FOREIGN KEY (user_id) REFERENCES shop.users NOT VALID"
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        (
+            f"{TABLE});",
+            "without REFERENCES here; then each foreign key NOT VALID in a file of its own, and VALIDATE in a later",
+        ),
+        (f"{COLUMN} REFERENCES shop.orders;", "without REFERENCES here; then each foreign key NOT VALID"),
+        (
+            f"{KEY};",
+            "NOT VALID, one foreign key a file, when no long transaction runs, and VALIDATE in a later one: it locks both",
+        ),
+        (f"{COLUMN}; ALTER TABLE shop.orders ADD COLUMN b bigint;", "a file for each table"),
+    ],
+)
+def test_the_safe_form_of_two_locks_fits_the_statement(shop: Shop, text: str, safe: str) -> None:
+    """
+    Foreign keys lock both their tables in one statement, which no file of its own takes apart.
+    """
+    found = [each for each in shop.lint(text) if each.rule.startswith("locks-")]
+
+    assert [each.safe.startswith(safe) for each in found] == [True], found
+
+
 @pytest.mark.parametrize("text", SAFE)
 def test_safe_form_is_silent(shop: Shop, text: str) -> None:
     assert [(finding.rule, finding.why) for finding in shop.lint(text)] == []

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -24,7 +25,7 @@ from psycopg.conninfo import make_conninfo
 from typer.core import TyperOption
 
 from store import embedded, migrate
-from store.cli.migrate import app
+from store.cli._migrate_commands import app
 from store.errors import MigrationError
 from tests.databases import Connection, TestServer
 
@@ -235,12 +236,19 @@ def test_a_big_file_goes_whole(connect: Connect, folder: Callable[..., Path]) ->
     assert ["0001_x"] == migrate.up(connect, folder(text))
 
 
+def commands() -> list[Any]:
+    """
+    Return the commands of the runner.
+    """
+    group: Any = typer.main.get_group(app)
+    return [each.load() for each in group.commands.values()]
+
+
 def test_nothing_secret_in_arguments() -> None:
     """
     No command of the runner has an option that takes a password or a connection string.
     """
-    group = typer.main.get_group(app)
-    names = {option for command in group.commands.values() for parameter in command.params for option in parameter.opts}
+    names = {option for command in commands() for parameter in command.params for option in parameter.opts}
 
     assert {"--folder", "--role", "--plan"} <= names
     assert not {"--dsn", "--url", "--password", "--database"} & names
@@ -250,10 +258,9 @@ def test_help_says_times_as_they_are_typed() -> None:
     """
     The defaults are values that the options take, and those they have.
     """
-    commands = typer.main.get_group(app).commands.values()
     told = {
         (parameter.name, parameter.default, (parameter.help or "").rpartition(" Default: ")[2])
-        for command in commands
+        for command in commands()
         for parameter in command.params
         if isinstance(parameter, TyperOption) and parameter.metavar == "TIME"
     }

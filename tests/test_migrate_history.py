@@ -335,6 +335,8 @@ def test_a_second_folder_has_a_state_of_its_own(connect: Connect, folder: Folder
         ("-- depend: 0001_x\nSELECT 1;", "header"),
         ("-- store: timeout: soon\nSELECT 1;", "header"),
         ("COPY t.a FROM STDIN;", "copy-stdin"),
+        ("DEALLOCATE ALL;", "deallocate-all"),
+        ("DEALLOCATE PREPARE ALL;", "deallocate-all"),
         ("SELECT 'never closed;", "unreadable"),
         ("PREPARE TRANSACTION 'x';", "transaction-control"),
     ],

@@ -310,6 +310,12 @@ def test_new_begins_a_folder(connect: Connect, empty_dsn: str, tmp_path: Path) -
 
     assert ("0001_x.sql", False) == (migrate.new(empty, "x").up.name, migrate.new(empty, "y").made_folder)
 
+    (tmp_path / "full").mkdir()
+    write(tmp_path / "full", "9999_last", "SELECT 1;")
+    with pytest.raises(MigrationFolderError, match=r"9999_last has the last number there is: go on in another folder"):
+        migrate.new(tmp_path / "full", "x")
+    assert ["9999_last.rollback.sql", "9999_last.sql"] == sorted(each.name for each in (tmp_path / "full").iterdir())
+
     (tmp_path / "file").touch()
     for nowhere in (tmp_path / "no" / "where", tmp_path / "file"):
         with pytest.raises(MigrationFolderError, match=rf"{nowhere} cannot be written: "):

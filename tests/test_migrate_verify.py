@@ -449,3 +449,76 @@ def test_verify_command(run: Callable[..., tuple[int, Any]], admin_dsn: str, con
         0,
         {"command": "verify", "outcome": "done", "exit_code": 0, "fingerprint": None, "faults": []},
     )
+
+
+def test_verify_refuses_what_it_cannot_look_at(
+    run: Callable[..., tuple[int, Any]], admin_dsn: str, connect_admin: Connection
+) -> None:
+    """
+    A schema that nobody makes, and a version that there is no throw-away server of, asked for or not.
+    """
+    code, said = run("verify", "--schema", "nope", "--schema", "store", dsn=admin_dsn)
+
+    assert (code, said["outcome"]) == (2, "refused")
+    assert said["error"]["message"] == "--schema: there is no schema nope here, and no file makes it: what they make is store"
+    connect_admin.execute("CREATE SCHEMA nope")
+    assert run("verify", "--schema", "nope", dsn=admin_dsn)[0] == 0
+
+    code, said = run("verify", "--pg", "15", dsn=admin_dsn)
+
+    assert (code, said["error"]["message"]) == (2, "there is no embedded PostgreSQL 15, only 16 and 18")
+
+
+CONFLICT = b"<<<<<<< HEAD\none\n=======\nother\n>>>>>>> theirs\n"
+
+
+@pytest.mark.parametrize("content", [b"\xff\x00\xfe", CONFLICT], ids=["binary", "conflict"])
+@pytest.mark.parametrize("name", ["0001_x.locks.txt", "MANIFEST"])
+def test_what_stands_beside_and_is_no_text_is_stale(
+    run: Callable[..., tuple[int, Any]], tmp_path: Path, name: str, content: bytes
+) -> None:
+    """
+    The lint calls it stale, and --write writes it anew.
+    """
+    place = folder_of(tmp_path / "m", _0001="CREATE SCHEMA mine; <- DROP SCHEMA mine;")
+    run("lint", str(place), "--write")
+    (place / name).write_bytes(content)
+    code, said = run("lint", str(place))
+
+    assert (code, said["stale"]) == (9, [name])
+    code, said = run("lint", str(place), "--write")
+    assert (code, said["written"], run("lint", str(place))[0]) == (0, [name], 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\xff\x00\xfe", "cannot be read: it is not UTF-8; `store migrate lint --write` makes it anew"),
+        (CONFLICT, ":1: a mark of a merge conflict: merge the migrations, then `store migrate lint --write`"),
+        (None, "cannot be read: Is a directory"),
+    ],
+    ids=["binary", "conflict", "directory"],
+)
+@pytest.mark.parametrize(
+    ("name", "command"), [("0001_x.locks.txt", ["plan"]), ("MANIFEST", ["baseline", "0001_x"])], ids=["plan", "baseline"]
+)
+def test_what_stands_beside_and_cannot_be_read_is_told(
+    run: Callable[..., tuple[int, Any]],
+    empty_dsn: str,
+    tmp_path: Path,
+    name: str,
+    command: list[str],
+    content: bytes | None,
+    words: str,
+) -> None:
+    place = folder_of(tmp_path / "m", _0001="CREATE SCHEMA mine; <- DROP SCHEMA mine;")
+    if content is None:
+        (place / name).mkdir()
+    else:
+        (place / name).write_bytes(content)
+    code, said = run(*command, "--folder", str(place), dsn=empty_dsn)
+
+    assert (code, said["exit_code"], said["outcome"]) == (2, 2, "refused")
+    assert said["error"]["message"] == f"{place / name}{'' if words.startswith(':') else ' '}{words}"
+    if content is None:
+        assert run("lint", str(place))[0] == 2

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from psycopg.pq import ExecStatus
 
 from store._queries.entry import read_statements
-from store._queries.tokens import TRIVIA, resolve, tokenize
+from store._tokens import TRIVIA, resolve, tokenize
 from store.errors import QueryFileError
 
 V = "FROM (VALUES (ARRAY[1, 2, 3, 4], 1, 2)) AS v (a, lo, hi)"

@@ -25,8 +25,8 @@ from store import Store
 from store._queries import Namespaces, Statement, load
 from store._queries.choice import choose
 from store._queries.entry import read_statements
-from store._queries.tokens import tokenize
 from store._sync.queries import queries as own
+from store._tokens import tokenize
 from store.errors import QueryFileError, WrongParameters
 from tests.databases import TestServer
 from tests.samples import product, settings

@@ -8,8 +8,6 @@ import signal
 import sys
 from typing import NoReturn
 
-from store import _distribution
-
 
 def main() -> int:
     """
@@ -22,11 +20,14 @@ def main() -> int:
 
 
 def _run() -> int:
+    # What takes time is imported here: at the top of the module, nothing would answer Ctrl-C yet.
     try:
         from store.cli import run  # the extra may be absent
     except ImportError as error:
         if error.name not in {"typer", "rich"}:
             raise
+        from store import _distribution
+
         sys.stderr.write(f"store: {_distribution.missing_extra('cli', 'the command line')}\n")
         return 2
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:

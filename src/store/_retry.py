@@ -1,5 +1,5 @@
 """
-Which failed unit of work may be run again. SQLSTATE decides, never the class: disk full and a killed server are the same class.
+Which failed unit of work may be run again. SQLSTATE decides, never its class: disk full and a killed server are the same class.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import random
 from typing import Literal
 
-from store.errors import CommitUnknown, ReadOnly, StoreError, Unavailable
+from store.errors import CommitUnknown, ReadOnly, StatementCancelled, StoreError, Unavailable
 
 MAX_TRIES = 5
 
@@ -23,6 +23,8 @@ def verdict(error: StoreError) -> Verdict:
     """
     if isinstance(error, CommitUnknown):
         return "unknown"
+    if isinstance(error, StatementCancelled):  # it shares its SQLSTATE with a timeout; whoever cancelled it meant it
+        return "never"
     state = error.sqlstate
     if state is None:
         return "again" if isinstance(error, Unavailable) else "never"

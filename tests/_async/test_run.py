@@ -4,9 +4,11 @@ A unit of work that is run again: when, how often, and when never.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from store import AsyncSession, AsyncStore, _retry
+from store import AsyncQueries, AsyncSession, AsyncStore, _retry
 from store.errors import (
     CommitUnknown,
     DuplicateEmail,
@@ -14,6 +16,8 @@ from store.errors import (
     NotFound,
     Overloaded,
     ReadOnly,
+    StatementCancelled,
+    StatementTimeout,
     StoreError,
     TransactionAborted,
     Unavailable,
@@ -33,6 +37,8 @@ from tests.samples import product, settings, user
             for state in ("23505", "23P01", "23514", "53100", "53200", "53300", "42601", "25P02")
         ),
         (Unavailable(), "again"),
+        (from_postgres("57014", primary="canceling statement due to user request"), "never"),
+        (from_postgres("57014", primary="canceling statement due to statement timeout"), "again"),
         (CommitUnknown(), "unknown"),
         (Overloaded(), "never"),
         (ReadOnly(), "never"),
@@ -132,6 +138,44 @@ async def test_a_pool_of_connections_to_a_standby_is_replaced(dsn: str) -> None:
         await shop.run(work)
 
         assert (runs, len(await shop.users.list())) == (2, 1)
+
+
+CANCELS = """
+-- name: cancel_itself()$
+-- Is cancelled while it runs, as an operator would do it.
+SELECT pg_cancel_backend(pg_backend_pid()) AND pg_sleep(60::float8) IS NULL;
+
+-- name: nap()$
+-- Takes longer than it may.
+SELECT pg_sleep(60::float8) IS NULL;
+"""
+
+
+async def test_what_somebody_cancels_is_not_run_again(dsn: str, tmp_path: Path) -> None:
+    """
+    It has the SQLSTATE of what takes too long, which is run again.
+    """
+    (tmp_path / "ops.sql").write_text(CANCELS, encoding="utf-8")
+    queries = AsyncQueries.load(tmp_path)
+    runs: list[str] = []
+
+    async def cancelled(tx: AsyncSession) -> None:
+        runs.append("cancelled")
+        await queries.ops.cancel_itself(tx)
+
+    async def late(tx: AsyncSession) -> None:
+        runs.append("late")
+        await queries.ops.nap(tx)
+
+    async with AsyncStore.open(settings(dsn, statement_timeout_ms=300)) as shop:
+        with pytest.raises(StatementCancelled) as caught:
+            await shop.run(cancelled)
+        with pytest.raises(StatementTimeout) as timed_out:
+            await shop.run(late)
+
+    assert (runs.count("cancelled"), runs.count("late")) == (1, 5)
+    assert (caught.value.sqlstate, caught.value.retryable) == ("57014", False)
+    assert (timed_out.value.sqlstate, timed_out.value.retryable) == ("57014", True)
 
 
 async def test_a_killed_connection_is_replaced(dsn: str, connect_admin: Connection) -> None:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from psycopg.postgres import types
 
-from store._queries.tokens import Token, significant
+from store._tokens import Token, significant
 
 _ALIASES = {
     "char": "bpchar",

@@ -13,8 +13,8 @@ from types import MappingProxyType
 from store._queries.casts import casts
 from store._queries.header import MARK, STARTS, Header, check_name, read_header
 from store._queries.statement import Call, Statement
-from store._queries.tokens import TRIVIA, Token, fault, resolve, significant, tokenize
 from store._queries.variants import check_switches, is_mark, read_marks
+from store._tokens import TRIVIA, Token, fault, resolve, significant, tokenize
 
 _STEERS = frozenset(
     {

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from aiosql.queries import Queries
 
 from store._queries.statement import Kind, Mark
-from store._queries.tokens import Token, fault
+from store._tokens import Token, fault
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 STARTS = re.compile(r"--\s*name\s*:\s*(?P<spec>.*)")

@@ -18,7 +18,7 @@ from itertools import combinations, product
 from typing import NamedTuple
 
 from store._queries.header import NAME
-from store._queries.tokens import TRIVIA, Token, fault, tokenize
+from store._tokens import TRIVIA, Token, fault, tokenize
 from store.errors import QueryFileError
 
 MOST = 64

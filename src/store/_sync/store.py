@@ -101,8 +101,8 @@ class Store(Domains):
     def run(self, work: Callable[[Session], T], *, seconds: float = 10.0, is_repeatable: bool = False) -> T:
         """
         Run a unit of work in a transaction and return what it returns. Run it anew, from fresh reads, when it was rolled back
-        by a serialization failure, a deadlock, a timeout or a connection lost before COMMIT: at most five tries, with full
-        jitter, none begun after so many seconds; then the last error is raised.
+        by a serialization failure, a deadlock, a timeout or a connection lost before COMMIT, but not by somebody who cancelled
+        it: at most five tries, with full jitter, none begun after so many seconds; then the last error is raised.
 
         `work` must do nothing outside the database that must not happen twice. Where the answer to COMMIT was lost it may
         have been stored: only work that `is_repeatable` (placing a cart, payments with their keys) is then run again; the

@@ -4,13 +4,12 @@ The command line: one module a group of commands, no logic of its own.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from store import _distribution
-from store.cli._later import Later
+from store.cli._later import listed
 
 _COMMANDS = {
     "check": (
@@ -67,7 +66,7 @@ _COMMANDS = {
         ),
     ),
     "migrate": (
-        "migrate_review:app",
+        "_migrate_commands:app",
         "Move the schema: plain .sql files, one transaction each, recorded in the schema store_migrations.",
     ),
     "import": ("data:import_app", "Read catalogs and invoices from files, all of a file or nothing."),
@@ -81,15 +80,8 @@ _COMMANDS = {
 """Where each command is, and the first paragraph of its help as it stands there."""
 
 
-class _Commands(TyperGroup):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        for name, (place, line) in _COMMANDS.items():
-            self.add_command(Later(name, f"{__name__}.{place}", line))
-
-
 app = typer.Typer(
-    cls=_Commands,
+    cls=listed(__name__, _COMMANDS),
     name="store",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -4,11 +4,12 @@ Commands that are imported when they are called: a command waits for its own par
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 
 class Later(TyperCommand):
@@ -39,3 +40,18 @@ class Later(TyperCommand):
         Hand the arguments over to the command itself.
         """
         return self.load().make_context(*arguments, **options)
+
+
+def listed(package: str, commands: Mapping[str, tuple[str, str]]) -> type[TyperGroup]:
+    """
+    Return the class of a group of such commands: for each name where it is in the package, `module:attribute`, and what the
+    list says of it, the first paragraph of its help.
+    """
+
+    class Listed(TyperGroup):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            for name, (place, line) in commands.items():
+                self.add_command(Later(name, f"{package}.{place}", line))
+
+    return Listed

@@ -61,8 +61,9 @@ def gate(
     For the way back it also lists the new queries that need a migration: migrate first, deploy then; and before `store migrate
     down`, roll the code back.
 
-    Exit codes: 0 nothing breaks, or nothing is pending, 2 REF or a folder cannot be read, 7 a migration of REF was edited or is
-    missing here, 9 a query breaks, or cannot be judged. The database in use has no part in it.
+    Exit codes: 0 nothing breaks, or nothing is pending, 2 REF or a folder cannot be read, or there is no such VERSION, 7 a
+    migration of REF was edited or is missing here, 9 a query breaks, or cannot be judged. The database in use has no part in
+    it.
 
     Example: [bold]store migrate gate --previous v1.8.0[/]
     """
@@ -71,6 +72,7 @@ def gate(
         raise typer.BadParameter("--sql and --migrations belong together: queries, and the schema they run on")
     queries, folder = (sql, migrations) if sql and migrations else (_files.folder("sql") / "queries", folder_of(None))
     with reporting(Report("gate"), as_json=chosen == "json"):
+        _review.check_version(pg)
         layouts = _review.OWN if sql is None else _layouts(queries, folder)
         with _review.previous(previous, queries, folder, layouts) as running:
             made = _review.Gate([])

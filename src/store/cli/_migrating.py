@@ -15,7 +15,7 @@ import typer
 from rich.markup import escape
 
 from store import _files
-from store.cli._output import AsJson, err, exit_code, is_json, out, print_json
+from store.cli._output import OUTCOMES, AsJson, err, exit_code, failed, is_json, out, print_json
 from store.errors import (
     MigrationDrift,
     MigrationError,
@@ -60,19 +60,6 @@ _CODES: tuple[tuple[type[StoreError], int], ...] = (
     (ReadOnly, 10),
     (ServerTooOld, 10),
 )
-_OUTCOMES = {
-    0: "done",
-    1: "error",
-    2: "refused",
-    3: "pending",
-    4: "locked",
-    5: "failed",
-    6: "resumable",
-    7: "refused",
-    8: "drift",
-    9: "refused",
-    10: "unreachable",
-}
 _WRITING = ("up", "down", "redo", "baseline")
 _D = Options()
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)\s*(ms|s|min|h|)")
@@ -188,7 +175,7 @@ def finish(report: Report, *, as_json: bool, code: int = 0, **more: Any) -> None
     Print the JSON of a command that came to its end, and exit.
     """
     if as_json:
-        print_json({"outcome": _OUTCOMES[code], "exit_code": code, "error": None} | report.as_json() | more)
+        print_json({"outcome": OUTCOMES[code], "exit_code": code, "error": None} | report.as_json() | more)
     if code:
         raise typer.Exit(code)
 
@@ -196,10 +183,7 @@ def finish(report: Report, *, as_json: bool, code: int = 0, **more: Any) -> None
 def _fail(report: Report, code: int, error: StoreError | None, *, as_json: bool) -> NoReturn:
     words = _interrupted(report) if error is None else str(error)
     if as_json:
-        told = {"type": "Interrupted" if error is None else type(error).__name__, "message": words}
-        sqlstate = None if error is None else error.sqlstate
-        outcome = "interrupted" if error is None else _OUTCOMES[code]
-        print_json({"outcome": outcome, "exit_code": code, "error": told | {"sqlstate": sqlstate}} | report.as_json())
+        print_json(failed(code, words, error) | report.as_json())
     else:
         err.print(f"[bold red]store:[/] {escape(words)}", soft_wrap=True)
     raise typer.Exit(code)

@@ -86,6 +86,19 @@ _CODES: tuple[tuple[type[StoreError], int], ...] = (
     (ServerTooOld, 10),
     (Unavailable, 10),
 )
+OUTCOMES = {
+    0: "done",
+    1: "error",
+    2: "refused",
+    3: "pending",
+    4: "locked",
+    5: "failed",
+    6: "resumable",
+    7: "refused",
+    8: "drift",
+    9: "refused",
+    10: "unreachable",
+}
 
 
 def is_json(wanted: bool | None) -> bool:
@@ -102,6 +115,15 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
 
 
+def failed(code: int, message: str, error: StoreError | None) -> dict[str, Any]:
+    """
+    Return how the JSON of every command that fails begins; without an error it was interrupted.
+    """
+    kind = "Interrupted" if error is None else type(error).__name__
+    told = {"type": kind, "message": message, "sqlstate": None if error is None else error.sqlstate}
+    return {"outcome": "interrupted" if error is None else OUTCOMES[code], "exit_code": code, "error": told}
+
+
 @contextmanager
 def reported(*, as_json: bool = False, interrupted: int = INTERRUPTED) -> Generator[None]:
     """
@@ -112,16 +134,19 @@ def reported(*, as_json: bool = False, interrupted: int = INTERRUPTED) -> Genera
     except StoreError as error:
         failure = error
     except KeyboardInterrupt:
-        err.print("interrupted: nothing half done was left behind")
+        message = "interrupted: nothing half done was left behind"
+        err.print(message)
+        if as_json:
+            print_json(failed(interrupted, message, None))
         raise typer.Exit(interrupted) from None
     else:
         return
-    message = f"{failure}{_way_out(failure)}"
+    code, message = exit_code(failure), f"{failure}{_way_out(failure)}"
     if as_json:
-        print_json({"error": {"type": type(failure).__name__, "message": message, "sqlstate": failure.sqlstate}})
+        print_json(failed(code, message, failure))
     else:
         err.print(f"[bold red]store:[/] {escape(message)}", soft_wrap=True)
-    raise typer.Exit(exit_code(failure))
+    raise typer.Exit(code)
 
 
 def _way_out(error: StoreError) -> str:

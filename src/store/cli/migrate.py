@@ -1,5 +1,5 @@
 """
-`store migrate`: the schema moves.
+`store migrate up`, `down`, `redo` and `status`: the schema moves.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from store import migrate
-from store.cli import _migrate_admin
 from store.cli._migrating import (
     AllowDown,
     AsJson,
@@ -34,22 +33,9 @@ from store.errors import MigrationRefused
 from store.migrate import Options, Report
 from store.settings import Settings
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="Move the schema: plain .sql files, one transaction each, recorded in the schema store_migrations.\n\n"
-    "Connects by STORE_MIGRATE_URL, else by DATABASE_URL. Exit codes: 0 done, 2 usage, folder or header, 3 pending, 4 a lock "
-    "did not come, try later, 5 failed or interrupted, nothing of that file is stored, 6 a step outside a transaction failed, "
-    "run again, 7 files and record disagree, 8 the schema drifted, 9 refused by a rule, 10 no database, or not a writable one.",
-)
-
-for _command in (_migrate_admin.plan, _migrate_admin.baseline, _migrate_admin.new, _migrate_admin.unlock):
-    app.command()(_command)
-
 _D = Options()
 
 
-@app.command()
 def up(
     *,
     to: Annotated[str | None, typer.Option("--to", metavar="ID", help="Stop after this migration.")] = None,
@@ -96,7 +82,6 @@ def up(
     finish(report, as_json=json)
 
 
-@app.command()
 def down(
     *,
     count: Annotated[int, typer.Option(min=1, max=1000, help="How many migrations to take back, the latest first.")] = 1,
@@ -138,7 +123,6 @@ def down(
     finish(report, as_json=json)
 
 
-@app.command()
 def redo(
     *,
     allow_down: AllowDown = False,
@@ -176,7 +160,6 @@ def redo(
     finish(report, as_json=json)
 
 
-@app.command()
 def status(
     *,
     check: Annotated[

@@ -1,5 +1,5 @@
 """
-`store migrate lint`, `gate`, `fingerprint` and `verify`: what a person looks at before and after the schema moves.
+`store migrate lint`, `fingerprint` and `verify`: what a person looks at before and after the schema moves.
 """
 
 from __future__ import annotations
@@ -12,20 +12,15 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from store.cli._migrate_gate import gate
 from store.cli._migrating import Folder, Schemas, StateSchema, Wait, folder_of, reporting, say
-from store.cli._output import AsJson, counted, err, is_json, out, print_json
-from store.cli.migrate import app
+from store.cli._output import OUTCOMES, AsJson, counted, err, is_json, out, print_json
 from store.contract import stats as _stats
 from store.errors import InvalidInput, MigrationFolderError, Refusal, SettingsError
 from store.migrate import Options, Report, connector
 from store.migrate import review as _review
 from store.settings import Settings
 
-__all__ = ["app"]
-
 STATE_SCHEMA = Options().state_schema
-_OUTCOMES = {0: "done", 2: "refused", 7: "refused", 8: "drift", 9: "refused"}
 _DRIFT = 8
 _REFUSED = 9
 _COLOURS = {"error": "red", "warning": "yellow"}
@@ -35,10 +30,6 @@ ServerVersion = Annotated[
 ]
 
 
-app.command()(gate)
-
-
-@app.command()
 def lint(
     place: Annotated[Path | None, typer.Argument(metavar="FOLDER", help="Default: the migrations of the package.")] = None,
     *,
@@ -85,7 +76,6 @@ def lint(
     _end(code)
 
 
-@app.command()
 def fingerprint(
     *,
     lines: Annotated[bool, typer.Option("--lines", help="Print what the hash is made of, one line an object.")] = False,
@@ -124,7 +114,6 @@ def fingerprint(
     _end(code)
 
 
-@app.command()
 def verify(
     *,
     scratch: Annotated[
@@ -146,13 +135,15 @@ def verify(
     migration left, INVALID indexes, constraints that are NOT VALID still. With --scratch also: every rollback takes back what
     its migration did, sql/schema is what the migrations make, and what drifted is named. Only reads.
 
-    `store verify` looks at the sums of the shop, `store check` at the queries. Exit codes: 0 all of it holds, 7 files and
-    record disagree, 8 the schema drifted or is half done, 9 the files do not hold together, 10 no connection.
+    `store verify` looks at the sums of the shop, `store check` at the queries. Exit codes: 0 all of it holds, 2 there is no
+    such schema or version, 7 files and record disagree, 8 the schema drifted or is half done, 9 the files do not hold together,
+    10 no connection.
     """
     json, place = is_json(as_json), folder_of(folder)
     faults: list[Refusal] = []
     found: _review.Verified | None = None
     with reporting(Report("verify"), as_json=json):
+        _review.check_version(pg)
         if live:
             connect = connector(Settings.load(), read_only=True, wait=wait)
             found = _review.verify_live(connect, place, Options(state_schema=state_schema, schemas=tuple(schema or ())))
@@ -173,7 +164,7 @@ def verify(
 
 
 def _object(command: str, code: int, **more: Any) -> None:
-    print_json({"command": command, "outcome": _OUTCOMES[code], "exit_code": code, **more})
+    print_json({"command": command, "outcome": OUTCOMES[code], "exit_code": code, **more})
 
 
 def _end(code: int) -> None:

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from store._queries import Statement
-from store.contract import callers, digest, grants, schema, stubs, text
+from store.contract import callers, digest, grants, plans, schema, stubs, text
 from store.contract.compare import compare
 from store.contract.database import Connection
 from store.contract.derive import Derived, derive
@@ -51,6 +51,7 @@ def offline(project: Project) -> list[Finding]:
     written = _read(project)
     facts = {name: each.whole for name, each in written.stanzas.items()}
     found = [*written.findings, *_stale(project, statements, written), *_stubs(project, facts, written.schema)]
+    found += _left(statements, written)
     return sorted([*found, *_of_python(project, facts, written.schema)])
 
 
@@ -154,6 +155,14 @@ def _stale(
             message = f"there is no query {stanza.name} in {domain}.sql any more"
             yield Finding(project.contract_of(domain), stanza.line, 1, "contract-left", message, _LOCK)
     yield from _moved(project, written, broken, migrations)
+
+
+def _left(statements: Sequence[Statement], written: _Written) -> Iterator[Finding]:
+    for statement in statements:
+        stanza = written.stanzas.get(statement.full_name)
+        # The plan of a stale contract is that of another text.
+        if stanza is not None and stanza.whole is not None and stanza.digest == digest.of_statement(statement):
+            yield from plans.left(statement, stanza.whole.plan)
 
 
 def _is_of(stanza: Stanza, statement: Statement) -> bool:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from store._queries import Statement
-from store._queries.tokens import fold
+from store._tokens import fold
 
 _LENGTH = 16
 """Hexadecimal digits: it tells changes apart, it keeps nobody out."""

@@ -173,12 +173,28 @@ def grade(statement: Statement, found: Mapping[Statement, Sequence[Access]]) -> 
         yield Finding(statement.path, statement.line, 1, "plan-scan", message, mend)
     every = [each for accesses in found.values() for each in accesses]
     for relation in sorted(reasons.keys() - {each.relation for each in every if each.verdict in ("partial", "scan")}):
-        message = f"{statement.full_name}: `-- plan: scan {relation}` and the plan has no such scan"
-        yield Finding(statement.path, statement.line, 1, "plan-stale", message, "remove the mark")
+        yield _left(statement, relation)
     for mark in statement.plan:
         if not _ALLOWED.fullmatch(mark):
             message = f"{statement.full_name}: `-- plan: {mark}` is not of the form `-- plan: scan relation, reason`"
             yield Finding(statement.path, statement.line, 1, "plan-mark", message, "give the relation and the reason")
+
+
+def left(statement: Statement, lines: Sequence[str]) -> Iterator[Finding]:
+    """
+    Yield a finding for each leave that the lines of a contract do not need. A partial index read whole does not name its table,
+    and may be what the leave is for.
+    """
+    if any(line.startswith("partial ") for line in lines):
+        return
+    scanned = {line.removeprefix("scan ").partition(",")[0] for line in lines if line.startswith("scan ")}
+    for relation in sorted(dict(_allowed(statement)).keys() - scanned):
+        yield _left(statement, relation)
+
+
+def _left(statement: Statement, relation: str) -> Finding:
+    message = f"{statement.full_name}: `-- plan: scan {relation}` and the plan has no such scan"
+    return Finding(statement.path, statement.line, 1, "plan-stale", message, "remove the mark")
 
 
 def _allowed(statement: Statement) -> Iterator[tuple[str, str]]:

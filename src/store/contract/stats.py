@@ -126,13 +126,23 @@ def dump(connection: Connection, schemas: Sequence[str]) -> Stats:
         for _, name, rows, pages in cursor.execute(_RELATIONS, [list(schemas)]).fetchall()
     }
     if not found:
-        raise InvalidInput(f"there are no statistics of {', '.join(schemas)}: run ANALYZE, or correct the name")
+        raise InvalidInput(_why_none(schemas, is_there=bool(unseen(connection, schemas))))
     for relation, name, null_frac, width, distinct, correlation in cursor.execute(_COLUMNS, [list(schemas)]).fetchall():
         if relation in found:
             found[relation].columns[name] = ColumnStats(
                 null_frac=null_frac, avg_width=width, n_distinct=distinct, correlation=correlation
             )
     return Stats(server=connection.info.server_version, relations=found)
+
+
+def _why_none(schemas: Sequence[str], *, is_there: bool) -> str:
+    names = ", ".join(schemas)
+    if not is_there:
+        return f"there is no table in {names}: correct the name, or run `store migrate up` first"
+    return (
+        f'no table of {names} was ever analysed: have their owner run ANALYZE, as in `psql "$STORE_MIGRATE_URL" -c ANALYZE`, '
+        "or wait for autovacuum; the psql of an embedded server is printed by `store embedded start --no-json`"
+    )
 
 
 def unseen(connection: Connection, schemas: Sequence[str]) -> list[str]:

@@ -73,7 +73,7 @@ def uses(project: Project, target: str) -> list[Use]:
         for verb, columns, via in _of_query(facts, wanted):
             found.append(Use(verb, name, statement.path, statement.line, tuple(columns), via))
     if not found:
-        raise NotFound(f"no query reads or writes {wanted}{_like(wanted, sorted(names))}")
+        raise NotFound(f"no query reads or writes {wanted}: {_like(wanted, sorted(names), project)}")
     order = ("writes", "deletes", "locks", "reads")
     return sorted(found, key=lambda each: (order.index(each.verb), each.query))
 
@@ -85,9 +85,13 @@ def _contracts(project: Project) -> dict[str, Facts]:
         try:
             stanzas = text.parse(path.read_text(encoding="utf-8"), path)
         except (OSError, UnicodeDecodeError):
-            raise ContractFileError(f"{path}:1: there is no contract: write it with `store lock`") from None
+            raise ContractFileError(f"{path}:1: there is no contract: write it with `{_command(project)}`") from None
         found |= {f"{domain}.{each.name}": facts for each in stanzas if (facts := each.whole) is not None}
     return found
+
+
+def _command(project: Project) -> str:
+    return f"store lock --sql {project.queries}" if project.is_foreign else "store lock"
 
 
 def _of_query(facts: Facts, wanted: str) -> list[tuple[str, list[str], str]]:
@@ -121,6 +125,11 @@ def _near(entry: str, statements: Sequence[Statement]) -> str:
     return f"give FILE.QUERY, or a FILE to see its queries: {', '.join(dict.fromkeys(each.domain for each in statements))}"
 
 
-def _like(name: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    return f": did you mean {' or '.join(near)}?" if near else ""
+def _like(name: str, names: list[str], project: Project) -> str:
+    # Whoever has queries of their own asks for their tables, and forgets to say where the queries are.
+    is_ours = project.is_foreign or name.partition(".")[0] in names
+    elsewhere = "" if is_ours else " For queries of your own name their folder: --sql DIR"
+    if near := difflib.get_close_matches(name, names, n=3, cutoff=0.5):
+        return f"did you mean {' or '.join(near)}?{elsewhere}"
+    tables = [each for each in names if not any(each.startswith(f"{other}.") for other in names)]
+    return f"the tables are {', '.join(tables)}{elsewhere and '.'}{elsewhere}"

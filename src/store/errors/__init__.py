@@ -62,6 +62,7 @@ from store.errors.transactions import (
     LockTimeout,
     NestedCheckout,
     SerializationFailure,
+    StatementCancelled,
     StatementTimeout,
     TransactionAborted,
 )
@@ -117,6 +118,7 @@ __all__ = [
     "ServerTooOld",
     "SettingsError",
     "Shortage",
+    "StatementCancelled",
     "StatementTimeout",
     "StoreClosed",
     "StoreError",

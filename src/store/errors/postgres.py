@@ -19,7 +19,14 @@ from store.errors.rules import (
     ProductInUse,
 )
 from store.errors.server import DatabaseError, Overloaded, PermissionDenied, ReadOnly, SchemaMissing, Unavailable
-from store.errors.transactions import DeadlockDetected, LockTimeout, SerializationFailure, StatementTimeout, TransactionAborted
+from store.errors.transactions import (
+    DeadlockDetected,
+    LockTimeout,
+    SerializationFailure,
+    StatementCancelled,
+    StatementTimeout,
+    TransactionAborted,
+)
 
 _TAKEN: dict[str, type[Conflict]] = {
     "carts_one_open_per_user": Conflict,
@@ -195,6 +202,8 @@ def from_postgres(
         return InvalidInput(message, field=column, sqlstate=sqlstate, constraint=constraint)
     if sqlstate is None:
         return Unavailable()
+    if sqlstate == "57014" and primary is not None and "user request" in primary:  # a timeout, where messages are not English
+        return StatementCancelled(sqlstate=sqlstate)
     kind = _STATES.get(sqlstate) or _CLASSES.get(sqlstate[:2]) or DatabaseError
     return kind(_message(kind, sqlstate, constraint, primary, query), sqlstate=sqlstate, constraint=constraint)
 

@@ -46,11 +46,18 @@ class LockTimeout(StoreError):
 
 class StatementTimeout(StoreError):
     """
-    The statement took longer than statement_timeout, or was cancelled: nothing of it was stored. Run the unit again only if
-    there is time for it.
+    The statement took longer than statement_timeout: nothing of it was stored. Run the unit again only if there is time for it.
     """
 
     retryable = True
+
+
+class StatementCancelled(StatementTimeout):
+    """
+    Somebody cancelled the statement (pg_cancel_backend): nothing of it was stored. Ask them before the unit is run again.
+    """
+
+    retryable = False
 
 
 class NestedCheckout(StoreError):

@@ -17,6 +17,7 @@ from store.errors import (
     MissingExtra,
 )
 from store.migrate import _lock, _preflight, _runner, _scratch
+from store.migrate._beside import MAKE, kept
 from store.migrate._fingerprint import difference, lines
 from store.migrate._folder import MANIFEST, ROLLBACK, Folder, read
 from store.migrate._ledger import Entry
@@ -25,6 +26,7 @@ from store.migrate._report import Options, Report
 from store.migrate._session import APPLICATION, Connect, Session, opened
 
 _END = "SELECT pg_terminate_backend(%s, 5000)"  # milliseconds to wait for its end
+_HIGHEST = 9999
 _WORDS = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
 
 
@@ -122,6 +124,9 @@ def new(folder: Path, words: str) -> Created:
         migrations = []
     last = migrations[-1].id if migrations else None
     number = int(last[:4]) + 1 if last else 1
+    if number > _HIGHEST:
+        message = f"{last} has the last number there is: go on in another folder (--folder), with --state-schema of its own"
+        raise MigrationFolderError(message)
     up, down = folder / f"{number:04}_{name}.sql", folder / f"{number:04}_{name}{ROLLBACK}"
     depends, made_folder = f"-- depends: {last}\n" if last else "", not folder.is_dir()
     try:
@@ -147,10 +152,8 @@ def _difference(session: Session, folder: Folder, id_: str) -> str:
 
 
 def _expected(folder: Folder, id_: str) -> str:
-    path = folder.path / MANIFEST
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    for line in lines:
+    for line in kept(folder.path / MANIFEST):
         parts = line.split()
         if parts[:1] == [id_]:
             return parts[-1]
-    raise MigrationHistoryError(f"{MANIFEST} keeps no fingerprint for {id_}: `store migrate lint --write` makes it")
+    raise MigrationHistoryError(f"{MANIFEST} keeps no fingerprint for {id_}: `{MAKE}` makes it")

@@ -87,8 +87,7 @@ class _Work:
         """
         connection = self.session.connection
         with connection.transaction():
-            before = self.session.standing()
-            _nontransactional.set_timeouts(self.session, self.file, local=True)
+            before = self.session.standing(_nontransactional.bounds(self.session.options, self.file, local=True))
             self._send()
             ended = connection.info.transaction_status != TransactionStatus.INTRANS
             if ended or self.session.check(before, self.file.name).transaction != before.transaction:
@@ -158,8 +157,9 @@ class _Work:
     def _done(self) -> None:
         after = self.session.fingerprint()
         self.step.duration_ms = self.clock.ms()
-        self.record()
-        self.session.ledger.write(replace(self.entry, after=after), "done", self.step)
+        with self.session.connection.pipeline():  # what the two write is one message
+            self.record()
+            self.session.ledger.write(replace(self.entry, after=after), "done", self.step)
 
 
 def _run(session: Session, file: SqlFile, entry: Entry, record: Record, *, outside: bool) -> Step:

@@ -21,6 +21,10 @@ from store.migrate._report import STATE_SCHEMA, user_name
 
 _TABLES = frozenset({"_yoyo_migration", "_yoyo_log", "_yoyo_version", "yoyo_lock"})
 _YOYO_VERSION = 2
+_LIST = """
+    SELECT c.relname FROM pg_catalog.pg_class AS c
+    WHERE c.relnamespace = (SELECT n.oid FROM pg_catalog.pg_namespace AS n WHERE n.nspname = %s) AND c.relkind IN ('r', 'p')
+"""
 
 
 class Known(Protocol):
@@ -74,8 +78,7 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
         """
         Return the names of the state tables, whatever the role may see.
         """
-        rows = self._ready.execute("SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = %s", (self.state_schema,))
-        return [row[0] for row in rows]
+        return [row[0] for row in self._ready.execute(_LIST, (self.state_schema,))]
 
     def get_log_data(self, migration: Known | None = None, operation: str = "apply") -> dict[str, Any]:
         """

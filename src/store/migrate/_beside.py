@@ -6,11 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from store.errors import MigrationFolderError
 from store.migrate._folder import SqlMigration
 from store.migrate._text import Statement
 from store.migrate._trace import Effect, Refused
 
+MAKE = "store migrate lint --write"
+"""The command that makes these files."""
+
+_CONFLICT = ("<<<<<<< ", "=======", ">>>>>>> ", "||||||| ")
 _SHOWN = 100
 
 
@@ -78,3 +84,23 @@ def manifest_line(migration: SqlMigration, fingerprint: str) -> str:
     """
     down = "-" if migration.down is None else migration.down.sha256
     return f"{migration.id} up {migration.up.sha256} down {down} fingerprint {fingerprint}"
+
+
+def kept(path: Path) -> list[str]:
+    """
+    Return the lines of a file that stands beside the migrations; none where it is missing.
+
+    Raises MigrationFolderError for one that cannot be read, or holds two versions of itself after a merge.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise MigrationFolderError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise MigrationFolderError(f"{path} cannot be read: it is not UTF-8; `{MAKE}` makes it anew") from None
+    for number, line in enumerate(lines, 1):
+        if line.startswith(_CONFLICT):
+            raise MigrationFolderError(f"{path}:{number}: a mark of a merge conflict: merge the migrations, then `{MAKE}`")
+    return lines

@@ -20,30 +20,31 @@ OURS = ("store",)
 _PINNED = {
     "search_path": "",
     "TimeZone": "UTC",
-    "DateStyle": "ISO",
+    "DateStyle": "ISO, MDY",
     "IntervalStyle": "postgres",
     "extra_float_digits": "1",
     "quote_all_identifiers": "off",
-    "plan_cache_mode": "force_generic_plan",  # planning takes longer than reading: once a session is enough
 }
-_READ = """
-    SELECT pg_catalog.current_setting(s.name)
-    FROM pg_catalog.unnest(%s::pg_catalog.text[]) WITH ORDINALITY AS s (name, n) ORDER BY s.n
-"""
+# Set until the transaction ends, where it is not so yet; how it was is returned.
 _SET = """
-    SELECT pg_catalog.set_config(s.name, s.value, true)
-    FROM ROWS FROM (
-        pg_catalog.unnest(%s::pg_catalog.text[]), pg_catalog.unnest(%s::pg_catalog.text[])
-    ) AS s (name, value)
+    WITH setting AS MATERIALIZED (
+        SELECT s.name, pg_catalog.current_setting(s.name) AS found, s.value
+        FROM ROWS FROM (
+            pg_catalog.unnest(%s::pg_catalog.text[]), pg_catalog.unnest(%s::pg_catalog.text[])
+        ) AS s (name, value)
+    )
+    SELECT name, found, pg_catalog.set_config(name, value, true) FROM setting WHERE found OPERATOR(pg_catalog.<>) value
 """
+# The schemas are a setting: a statement with a parameter would be planned anew each time, which takes longer than reading.
+_NAME = "SELECT pg_catalog.set_config('store.schemas', (%s::pg_catalog.text[])::pg_catalog.text, true)"
 
 _SPACES = """
 WITH space AS (
-    SELECT n.oid, n.nspname FROM pg_catalog.pg_namespace AS n WHERE n.nspname = ANY(%s::text[])
+    SELECT n.oid, n.nspname FROM pg_catalog.pg_namespace AS n WHERE n.nspname = ANY(current_setting('store.schemas')::text[])
 ),
 relation AS (
-    SELECT c.*, c.oid::regclass::text AS name FROM pg_catalog.pg_class AS c INNER JOIN space AS s ON s.oid = c.relnamespace
-    WHERE c.relkind NOT IN ('i', 'I', 't')
+    SELECT c.*, c.oid::regclass::text AS name FROM pg_catalog.pg_class AS c
+    WHERE c.relnamespace = ANY(ARRAY(SELECT s.oid FROM space AS s)) AND c.relkind NOT IN ('i', 'I', 't')
 )
 """
 
@@ -98,8 +99,12 @@ SELECT
     ),
     'pg_catalog.pg_class'::regclass, c.oid, a.attnum
 FROM relation AS c
-INNER JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-INNER JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+CROSS JOIN LATERAL (
+    SELECT b.* FROM pg_catalog.pg_attribute AS b WHERE b.attrelid = c.oid AND b.attnum > 0 AND NOT b.attisdropped OFFSET 0
+) AS a
+CROSS JOIN LATERAL (
+    SELECT y.typcollation, y.typstorage FROM pg_catalog.pg_type AS y WHERE y.oid = a.atttypid OFFSET 0
+) AS t
 LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
 WHERE c.relkind <> 'S'
 UNION ALL
@@ -199,9 +204,8 @@ SELECT
     END,
     'pg_catalog.pg_type'::regclass, t.oid, 0
 FROM pg_catalog.pg_type AS t
-INNER JOIN space AS s ON s.oid = t.typnamespace
 LEFT JOIN pg_catalog.pg_type AS b ON b.oid = t.typbasetype
-WHERE t.typtype IN ('d', 'e', 'r', 'b') AND t.typelem = 0
+WHERE t.typnamespace = ANY(ARRAY(SELECT s.oid FROM space AS s)) AND t.typtype IN ('d', 'e', 'r', 'b') AND t.typelem = 0
 UNION ALL
 SELECT
     CASE p.prokind WHEN 'a' THEN 'aggregate' WHEN 'p' THEN 'procedure' ELSE 'function' END, p.oid::regprocedure::text,
@@ -215,7 +219,7 @@ SELECT
     END,
     'pg_catalog.pg_proc'::regclass, p.oid, 0
 FROM pg_catalog.pg_proc AS p
-INNER JOIN space AS s ON s.oid = p.pronamespace
+WHERE p.pronamespace = ANY(ARRAY(SELECT s.oid FROM space AS s))
 UNION ALL
 -- What a schema of ours has no use for so far: collations, operators, text search, extensions. Their coming and going shows.
 SELECT i.type, i.identity, NULL, d.classid, d.objid, 0
@@ -228,9 +232,11 @@ WHERE d.classid NOT IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_proc'::r
 
 _LINES: LiteralString = f"""
 {_SPACES}
-SELECT l.kind, l.name, l.definition, d.description
+SELECT l.kind, l.name, l.definition, (
+    SELECT d.description FROM pg_catalog.pg_description AS d
+    WHERE d.classoid = l.catalog AND d.objoid = l.object AND d.objsubid = l.part
+)
 FROM ({_RELATIONS} UNION ALL {_RULES} UNION ALL {_TYPES}) AS l
-LEFT JOIN pg_catalog.pg_description AS d ON d.classoid = l.catalog AND d.objoid = l.object AND d.objsubid = l.part
 """  # noqa: S608 (of the texts above)
 
 
@@ -279,11 +285,13 @@ def difference(expected: Sequence[str], found: Sequence[str]) -> list[str]:
 
 def _read(connection: psycopg.Connection[Any], schemas: Sequence[str]) -> list[str]:
     # Set and set back instead of a savepoint: who reads within a transaction leaves no subtransaction behind.
-    names, values = list(_PINNED), list(_PINNED.values())
-    before = [row[0] for row in connection.execute(_READ, (names,))]
-    connection.execute(_SET, (names, values))
-    found = connection.execute(_LINES, (list(schemas),), prepare=True).fetchall()
-    connection.execute(_SET, (names, before))
+    with connection.pipeline():
+        connection.execute(_NAME, (list(schemas),))
+        changed = connection.execute(_SET, (list(_PINNED), list(_PINNED.values())))
+        described = connection.execute(_LINES, prepare=True)
+    before, found = changed.fetchall(), described.fetchall()
+    if before:
+        connection.execute(_SET, ([row[0] for row in before], [row[1] for row in before]))
     return sorted(_line(*row) for row in found)
 
 

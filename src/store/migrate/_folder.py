@@ -212,6 +212,8 @@ def _forbidden(statement: Statement) -> Iterator[tuple[str, str]]:
         yield "transaction-control", "the runner begins and ends the transaction, the file must not"
     if words[0] == "copy" and _TO_CLIENT & set(words):
         yield "copy-stdin", "COPY from or to the client has no client here: write INSERT"
+    if words[:2] == ("deallocate", "all") or words[:3] == ("deallocate", "prepare", "all"):
+        yield "deallocate-all", "it would take the runner's own prepared statements too: deallocate yours by name"
 
 
 def _is_control(words: tuple[str, ...], *, inside: bool) -> bool:

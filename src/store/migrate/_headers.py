@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from store._queries.tokens import Token
+from store._tokens import Token
 
 _HEADER = re.compile(r"--\s*([A-Za-z][A-Za-z_-]*)\s*:\s*(.*?)\s*$")
 _NAMES = ("depends", "store", "transactional")

@@ -129,11 +129,14 @@ class Ledger:
         self._schema = schema
         self._table = sql.Identifier(schema, TABLE)
         self._report = report
+        self._version: int | None = None
 
     def version(self) -> int | None:
         """
         Return the version of the table, or None where there is none. Raises MigrationHistoryError for one newer than this code.
         """
+        if self._version is not None:
+            return self._version
         row = self._connection.execute(
             "SELECT obj_description(c.oid, 'pg_class') FROM pg_catalog.pg_class AS c"
             " INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s",
@@ -146,7 +149,8 @@ class Ledger:
             raise MigrationHistoryError(
                 f"{self._schema}.{TABLE} was written by a newer version of this program: use that one, nothing was done"
             )
-        return int(number)
+        self._version = int(number)
+        return self._version
 
     def create(self) -> None:
         """

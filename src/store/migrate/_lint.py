@@ -126,7 +126,7 @@ def write(folder: Path, made: Review) -> list[str]:
     changed: list[str] = []
     for name, text in [*made.ledgers.items(), (MANIFEST, "".join(line + "\n" for line in made.manifest))]:
         path = folder / name
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        if _text(path) != text:
             try:
                 path.write_text(text, encoding="utf-8")
             except OSError as error:
@@ -147,10 +147,13 @@ def stale(folder: Path, made: Review) -> list[str]:
 
 
 def _text(path: Path) -> str | None:
+    # What is no text is not what the files do either: a new one is written over it.
     try:
         return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, UnicodeDecodeError):
         return None
+    except OSError as error:
+        raise MigrationFolderError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def foundation(connection: psycopg.Connection[Any], folder: Folder) -> set[str]:

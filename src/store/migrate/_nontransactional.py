@@ -7,13 +7,13 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 
 from store.migrate._folder import SqlFile
 from store.migrate._index import Build, drop, sweep
-from store.migrate._report import Clock, Options, Step
+from store.migrate._report import Bounds, Clock, Options, Step, milliseconds
 from store.migrate._retry import retried
 from store.migrate._session import Session
 from store.migrate._text import Statement
@@ -21,16 +21,6 @@ from store.migrate._text import Statement
 _log = logging.getLogger("store.migrate")
 _TIMEOUTS = "SELECT set_config('lock_timeout', %s, %s), set_config('statement_timeout', %s, %s)"
 _PAUSE = 1.0  # the longest between two batches
-
-
-class Bounds(NamedTuple):
-    """
-    How long a statement may queue for a lock and how long it may take, in seconds, and the option that says the second.
-    """
-
-    lock: float
-    statement: float
-    option: str
 
 
 def bounds(options: Options, file: SqlFile, *, local: bool) -> Bounds:
@@ -53,7 +43,7 @@ def set_timeouts(session: Session, file: SqlFile, *, local: bool) -> None:
     Bound the statements of a file, for one transaction or for the session.
     """
     found = bounds(session.options, file, local=local)
-    values = (_ms(found.lock), local, _ms(found.statement), local)
+    values = (milliseconds(found.lock), local, milliseconds(found.statement), local)
     session.connection.execute(_TIMEOUTS, values)
 
 
@@ -124,7 +114,3 @@ def _is_detached(connection: psycopg.Connection[Any], statement: Statement) -> b
 
 def _send(connection: psycopg.Connection[Any], text: str) -> psycopg.Cursor[Any]:
     return connection.execute(text.encode(), prepare=False)
-
-
-def _ms(seconds: float) -> str:
-    return f"{round(seconds * 1000)}ms"

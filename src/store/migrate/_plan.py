@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from store.migrate import _nontransactional, _runner
+from store.migrate._beside import kept
 from store.migrate._folder import Folder, SqlFile, SqlMigration, read
 from store.migrate._report import Options, Report
 from store.migrate._seal import seal
@@ -77,7 +78,7 @@ def _head(session: Session, hash_: str) -> str:
 def _locks(folder: Folder, migration: SqlMigration) -> str:
     # What the lint saw this file lock and rewrite stands beside it, where it was run.
     path = folder.path / f"{migration.id}.locks.txt"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = kept(path)
     return "".join(["\n", *(f"-- {line}".rstrip() + "\n" for line in lines)]) if lines else ""
 
 

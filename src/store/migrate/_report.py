@@ -9,7 +9,7 @@ import os
 import time
 import uuid
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from store import _distribution
 from store.errors import Refusal
@@ -38,6 +38,16 @@ class Options:
     search_path: str = ""
     allow_out_of_order: frozenset[str] = frozenset()
     strict: bool = False
+
+
+class Bounds(NamedTuple):
+    """
+    How long a statement may queue for a lock and how long it may take, in seconds, and the option that says the second.
+    """
+
+    lock: float
+    statement: float
+    option: str
 
 
 @dataclass(slots=True)
@@ -96,6 +106,13 @@ def user_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
+
+
+def milliseconds(seconds: float) -> str:
+    """
+    Return a time as PostgreSQL's settings take it.
+    """
+    return f"{round(seconds * 1000)}ms"
 
 
 class Clock:

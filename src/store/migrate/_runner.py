@@ -72,7 +72,6 @@ def up(
             del report.pending[0]
             if on_applied is not None:
                 on_applied(step.id)
-        session.fingerprint()
     return [step.id for step in report.applied]
 
 

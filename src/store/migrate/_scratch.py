@@ -61,6 +61,16 @@ def scratch(version: int | None = None) -> Generator[Scratch]:
         yield Scratch(server.dsn)
 
 
+def check_version(version: int | None) -> None:
+    """
+    Refuse a version of which there is no embedded server, before anything is done that may need none.
+
+    Raises SettingsError, naming those there are.
+    """
+    if version is not None:
+        _pgbin.binaries(version)
+
+
 def version_like(server: str | None) -> int | None:
     """
     Return the version of this server where there is an embedded one of it, else None: the newest.

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -30,7 +30,7 @@ from store.migrate import _lock
 from store.migrate._backend import Backend
 from store.migrate._fingerprint import OURS, fingerprint
 from store.migrate._ledger import TABLE, Fingerprint, Ledger
-from store.migrate._report import Options, Report
+from store.migrate._report import Bounds, Options, Report, milliseconds
 from store.migrate._watch import Watcher
 
 Connect = Callable[[], psycopg.Connection[Any]]
@@ -73,7 +73,9 @@ _LACKING = """
         ELSE has_table_privilege(c.oid, 'INSERT') END
     ORDER BY t.place LIMIT 1
 """
-_STANDING = f"SELECT current_user, pg_current_xact_id()::text, EXISTS ({_lock.HELD})"
+_STANDING = "SELECT current_user, pg_current_xact_id()::text"
+_BOUNDED = f"{_STANDING}, set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)"
+_LEFT = f"{_STANDING}, EXISTS ({_lock.HELD})"
 _WRITTEN = ["_yoyo_migration", "_yoyo_log", TABLE]
 
 
@@ -84,7 +86,6 @@ class Standing(NamedTuple):
 
     role: str
     transaction: str
-    is_locked: bool
 
 
 @dataclass(slots=True)
@@ -172,7 +173,7 @@ class Session:
 
     def _described(self) -> str:
         with self.connection.transaction():
-            bound = f"{round(self.options.lock_timeout * 1000)}ms"
+            bound = milliseconds(self.options.lock_timeout)
             self.connection.execute("SELECT set_config('lock_timeout', %s, true)", (bound,))
             return fingerprint(self.connection, self.schemas)
 
@@ -182,24 +183,28 @@ class Session:
         """
         settle(self.connection, self.options.search_path, what)
 
-    def standing(self) -> Standing:
+    def standing(self, bounds: Bounds | None = None) -> Standing:
         """
-        Return as whom, in which transaction and under what lock this session is.
+        Return as whom and in which transaction this session acts; the bounds hold from now on in that transaction.
         """
-        row = self.connection.execute(_STANDING, _lock.place(self.options.state_schema)).fetchone()
-        return Standing(*row) if row is not None else Standing("", "", is_locked=False)
+        if bounds is None:
+            row = self.connection.execute(_STANDING).fetchone()
+        else:
+            row = self.connection.execute(_BOUNDED, (milliseconds(bounds.lock), milliseconds(bounds.statement))).fetchone()
+        return Standing(*(row or ("", ""))[:2])
 
     def check(self, before: Standing, what: str) -> Standing:
         """
         Return how the session stands now. Raises MigrationError when a file let go of the lock of the runners, or of the role
         that everything shall belong to.
         """
-        now = self.standing()
-        if now.role != before.role:
+        row = self.connection.execute(_LEFT, _lock.place(self.options.state_schema)).fetchone()
+        role, transaction, is_locked = row or ("", "", False)
+        if role != before.role:
             raise MigrationError(f"{what} changed the role: what it made would not belong to {before.role}")
-        if not now.is_locked:
+        if not is_locked:
             raise MigrationError(f"{what} let go of the lock of the runners (pg_advisory_unlock_all, DISCARD ALL)")
-        return now
+        return Standing(role, transaction)
 
 
 @contextmanager
@@ -238,13 +243,18 @@ def settle(connection: psycopg.Connection[Any], search_path: str, what: str = ""
     """
     Give a session the settings of a runner, whatever the database, the role or the file before it have set.
     """
-    connection.execute("RESET ALL")
     values = (search_path, f"{APPLICATION}{what}"[:63])
     try:
-        connection.execute(_NOTICING, values)
+        _reset(connection, _NOTICING, values)
     except psycopg.errors.InvalidParameterValue:
-        connection.execute(_SESSION, values)
+        _reset(connection, _SESSION, values)
         _log.warning("this server cannot notice a lost client: a killed runner's statement goes on until it ends")
+
+
+def _reset(connection: psycopg.Connection[Any], query: LiteralString, values: tuple[str, str]) -> None:
+    with connection.pipeline():
+        connection.execute("RESET ALL")
+        connection.execute(query, values)
 
 
 def _refuse_read_only(connection: psycopg.Connection[Any]) -> None:

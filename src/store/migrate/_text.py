@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from store._queries.tokens import TRIVIA, Token, refuse_continued, tokenize
+from store._tokens import TRIVIA, Token, refuse_continued, tokenize
 
 _POSITIONAL = re.compile(r"(?<![\w$])\$(?=[0-9])")  # $1 of a function body; the tokenizer wants names in queries
 
@@ -59,7 +59,7 @@ def statements(text: str, name: str) -> list[Statement]:
 
 def cut(text: str, tokens: list[Token]) -> Iterator[Statement]:
     """
-    Iterate over the statements in these tokens of a migration.
+    Yield the statements that these tokens of a text are.
     """
     at = 0
     inside: list[str] = []

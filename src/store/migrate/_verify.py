@@ -13,14 +13,14 @@ from typing import Any
 
 import psycopg
 
-from store.errors import MigrationError, Refusal
+from store.errors import MigrationError, Refusal, SettingsError
 from store.migrate import _fingerprint
 from store.migrate._folder import Folder, read
 from store.migrate._lint import apply, foundation, readable
 from store.migrate._report import Options, Report
 from store.migrate._runner import drifted, status
 from store.migrate._scratch import Scratch, schemas
-from store.migrate._session import Connect, opened, translated
+from store.migrate._session import Connect, Session, opened, translated
 
 _INVALID = """
     SELECT i.indexrelid::regclass::text FROM pg_catalog.pg_index AS i
@@ -34,6 +34,12 @@ _NOT_VALID = """
     FROM pg_catalog.pg_constraint AS k INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = k.connamespace
     WHERE n.nspname = ANY(%s::text[]) AND NOT k.convalidated AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
     ORDER BY 1
+"""
+
+
+_ABSENT = """
+    SELECT t.name FROM unnest(%s::text[]) AS t (name)
+    WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_namespace AS n WHERE n.nspname = t.name) ORDER BY 1
 """
 
 
@@ -71,15 +77,17 @@ def verify_live(connect: Connect, folder: Path, options: Options | None = None) 
     """
     Compare files with the record and the schema with the fingerprint the last migration left; find what was left half done.
 
-    Only reads, takes no lock, and needs no right but to see the state tables.
+    Only reads, takes no lock, and needs no right but to see the state tables. Raises SettingsError where the options name a
+    schema that neither the files make nor the database has.
     """
     options, report = options or Options(), Report("verify")
     found = status(connect, folder, options=options, report=report)
     faults = [refusal for refusal in report.refusals if refusal.exit_code != 9]
     pending = [each.id for each in found if each.state == "pending"]
     with opened(connect, options, report, writes=False) as session:
-        session.cover(read(folder).schemas)
-        expected = session.ledger.fingerprint()
+        made, expected = read(folder).schemas, session.ledger.fingerprint()
+        _refuse_unknown(session, {*made, *(expected.schemas if expected else ())})
+        session.cover(made)
         schemas = session.schemas if expected is None else expected.schemas
         lines = _fingerprint.lines(session.connection, schemas)
         faults += _half_done(session.connection, session.schemas, pending)
@@ -88,6 +96,13 @@ def verify_live(connect: Connect, folder: Path, options: Options | None = None) 
     if expected is not None and verified.drifted:
         faults.append(Refusal("drift", 8, drifted(expected, _fingerprint.digest(lines))))
     return verified
+
+
+def _refuse_unknown(session: Session, known: set[str]) -> None:
+    named = [name for name in session.options.schemas if name not in known]
+    if absent := [row[0] for row in session.connection.execute(_ABSENT, (named,))]:
+        made = f"what they make is {', '.join(sorted(known))}" if known else "they make none"
+        raise SettingsError(f"--schema: there is no schema {', '.join(absent)} here, and no file makes it: {made}")
 
 
 def _half_done(connection: psycopg.Connection[Any], schemas: Sequence[str], pending: Iterable[str]) -> Iterator[Refusal]:

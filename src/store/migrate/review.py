@@ -8,7 +8,7 @@ from store.migrate._lint import Review, review, stale, write
 from store.migrate._previous import OWN, Layout, Previous, previous
 from store.migrate._rehearse import Tried, rehearse
 from store.migrate._rules import Finding
-from store.migrate._scratch import Scratch, scratch, version_like
+from store.migrate._scratch import Scratch, check_version, scratch, version_like
 from store.migrate._verdict import Gate, Need, Verdict
 from store.migrate._verify import Verified, live_lines, verify_live, verify_scratch
 from store.migrate._weigh import LARGE, SMALL, Size
@@ -28,6 +28,7 @@ __all__ = [
     "Tried",
     "Verdict",
     "Verified",
+    "check_version",
     "difference",
     "digest",
     "gate",
