@@ -476,6 +476,23 @@ def test_a_view_may_write(corpus: Connection) -> None:
     assert "write (row lock)" == facts_of(corpus, "SELECT l.id FROM shop.locked AS l").mode
 
 
+def test_what_is_refused_among_many(corpus: Connection) -> None:
+    """
+    Statements are stored some at once: only the one that PostgreSQL refuses is, and the others are what they are alone.
+    """
+    asked = {
+        f"test.q{n}": Query(f"SELECT {n} AS n{n} FROM shop.users AS u WHERE u.id = $1", ("id",), title=f"test.q{n}")
+        for n in range(40)
+    }
+    for n in (0, 17, 39):
+        asked[f"test.q{n}"] = Query("TRUNCATE shop.users", title=f"test.q{n}")
+    found = analyse(corpus, asked.values())
+
+    assert list(found) == list(asked)
+    assert [n for n in range(40) if isinstance(found[f"test.q{n}"], Rejection)] == [0, 17, 39]
+    assert [found[f"test.q{n}"] for n in range(40)] == [analyse(corpus, [one])[one.title] for one in asked.values()]
+
+
 DEEP = {
     "sum": f"SELECT 1::integer{' + 1' * 300}",
     "text": "SELECT 'a'" + " || 'b'" * 400,

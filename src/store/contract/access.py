@@ -128,11 +128,11 @@ def called(query: Node, catalog: Catalog) -> Iterator[Function]:
     return (catalog.functions[oid] for oid in called_oids(query, catalog))
 
 
-def called_oids(query: Node, catalog: Catalog) -> set[int]:
+def called_oids(query: Node, catalog: Catalog) -> frozenset[int]:
     """
     Return the same by OID.
     """
-    return {node.function for node in query.below} & catalog.functions.keys()
+    return query.called & catalog.functions.keys()
 
 
 def named(function: Function) -> str:
@@ -162,7 +162,7 @@ def _with_views(query: Node, catalog: Catalog) -> list[Node]:
     """
     found, seen = [query], set[int]()
     for each in found:
-        relations = {node["relid"] for node in each.below if node["relid"] in catalog.relations} - seen
+        relations = {node.get("relid") or 0 for node in each.below} & catalog.relations.keys() - seen
         seen |= relations
         found += [view for oid in relations if (view := catalog.relations[oid].view) is not None]
     return found

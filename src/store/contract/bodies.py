@@ -5,6 +5,7 @@ The walk from a query into the functions it calls, and into those that these cal
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from store.contract.catalog import Catalog
@@ -22,7 +23,7 @@ class Met(NamedTuple):
 
 
 def walk(
-    query: Node, catalog: Catalog, calls: Callable[[Node], set[int]], *, enters: Callable[[Function], bool]
+    query: Node, catalog: Catalog, calls: Callable[[Node], AbstractSet[int]], *, enters: Callable[[Function], bool]
 ) -> Iterator[Met]:
     """
     Yield the query, then every function that is called on the way, with its statements where they are known and it is entered.

@@ -70,8 +70,9 @@ def online(connection: Connection, project: Project, *, is_scratch: bool) -> lis
     found = [*written.findings, *derived.undescribed, *about_plans]
     facts = {f"{domain}.{each.name}": each.whole for domain, stanzas in derived.stanzas.items() for each in stanzas}
     unknown = {f"{Path(each.path).stem}:{each.line}" for each in derived.undescribed}
-    stale = [each for each in _stale(project, project.statements, written) if f"{each.path.stem}:{each.line}" not in unknown]
-    found += [*stale, *_differing(project, derived, written, is_planned=is_planned)]
+    stale = _stale(project, project.statements, written, derived.schema.migrations)
+    found += (each for each in stale if f"{each.path.stem}:{each.line}" not in unknown)
+    found += _differing(project, derived, written, is_planned=is_planned)
     found += _stubs(project, facts, derived.schema)
     found += grants.findings(connection, project, derived)
     if project.is_extended or not is_scratch:
@@ -124,7 +125,12 @@ def _edited(file: ContractFile) -> Finding:
     return Finding(file.path, line, 1, "contract-edited", f"{name} is not as `store lock` writes it", _LOCK)
 
 
-def _stale(project: Project, statements: Sequence[Statement], written: _Written) -> Iterator[Finding]:
+def _stale(
+    project: Project, statements: Sequence[Statement], written: _Written, migrations: str | None = None
+) -> Iterator[Finding]:
+    """
+    Yield where contracts and files part; `migrations` is the hash of those there are, where somebody knows it.
+    """
     broken = {each.path for each in written.findings if each.rule == "contract-malformed"}
     names = {each.full_name for each in statements}
     for statement in statements:
@@ -144,7 +150,7 @@ def _stale(project: Project, statements: Sequence[Statement], written: _Written)
         if name not in names and any(each.domain == domain for each in statements):
             message = f"there is no query {stanza.name} in {domain}.sql any more"
             yield Finding(project.contract_of(domain), stanza.line, 1, "contract-left", message, _LOCK)
-    yield from _moved(project, written, broken)
+    yield from _moved(project, written, broken, migrations)
 
 
 def _left(statements: Sequence[Statement], written: _Written) -> Iterator[Finding]:
@@ -162,12 +168,12 @@ def _is_of(stanza: Stanza, statement: Statement) -> bool:
     return (stanza.mark, stanza.row) == (statement.mark, statement.row) and named == ({} if is_copy else taken)
 
 
-def _moved(project: Project, written: _Written, broken: set[Path]) -> Iterator[Finding]:
+def _moved(project: Project, written: _Written, broken: set[Path], migrations: str | None) -> Iterator[Finding]:
     path = project.contracts / schema.FILE
     if written.schema is None:
         if path not in broken:
             yield Finding(path, 1, 1, "contract-missing", "the contracts do not say of which migrations they are", _LOCK)
-    elif not project.is_extended and written.schema.migrations != digest.of_migrations(project.migrations):
+    elif not project.is_extended and written.schema.migrations != (migrations or digest.of_migrations(project.migrations)):
         mend = _FOLDER if project.is_foreign and len(project.migrations) == 1 else _LOCK
         yield Finding(path, 1, 1, "contract-migrations", "the migrations are not those the contracts were written from", mend)
 
