@@ -61,7 +61,7 @@ def forget() -> None:
     """
     Empty what the reader of node text keeps: a command begins without it.
     """
-    for each in (nodes._whole, nodes._fields, nodes._scalar):  # noqa: SLF001  # nobody else has to
+    for each in (nodes._steps, nodes._whole, nodes._opening, nodes._between, nodes._scalar):  # noqa: SLF001  # nobody else has to
         each.cache_clear()
 
 

@@ -23,6 +23,7 @@ import pytest
 from psycopg import sql
 
 from store import embedded
+from store.migrate import Connect
 from tests.databases import Connection, TestServer, create_database, migrate_up, prepare_roles
 
 for name in list(os.environ):
@@ -138,6 +139,14 @@ def empty_dsn(server: TestServer, empty_database: str) -> str:
     The empty database, as superuser.
     """
     return server.dsn(empty_database)
+
+
+@pytest.fixture
+def connect(empty_dsn: str) -> Connect:
+    """
+    Opens connections to the empty database, as superuser: what the runner of migrations is given.
+    """
+    return lambda: psycopg.connect(empty_dsn, autocommit=True)
 
 
 @pytest.fixture

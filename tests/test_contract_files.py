@@ -306,6 +306,26 @@ def test_callers_are_held_to_the_queries(tmp_path):
     ] == [(each.path.name, each.line, each.column, each.rule) for each in found]
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        "queries.orders.get_order",
+        "(queries\n  # the order\n  .orders.get_order)",
+        "(queries).orders.get_order",
+        "queries \\\n  .orders.get_order",
+        "self._queries.orders.get_order",
+    ],
+)
+def test_a_use_is_seen_however_it_is_written(tmp_path, use):
+    """
+    A file without one is not even parsed.
+    """
+    (tmp_path / "used.py").write_text(f"found = {use}\n")
+    (tmp_path / "other.py").write_text("queries = the .sql files\n")
+
+    assert ["orders.get_order"] == [each.query for each in callers.uses(tmp_path)]
+
+
 def test_findings_for_people_scripts_and_github(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     found = Finding(tmp_path / "a, b.sql", 3, 7, "plan-scan", "reads orders\nwhole: 100%", "add an index")

@@ -27,7 +27,9 @@ from store.errors import InvalidInput, QueryFileError, WrongParameters
 from tests.databases import Connection
 from tests.samples import settings
 from tests.test_adapters import NOW, ONE, Plain, Size, Word, refused_unsent
-from tests.test_contract import described, locked, team  # noqa: F401  # fixtures
+from tests.test_contract import described, locked, team
+
+__all__ = ["described", "team"]  # fixtures
 
 NAIVE = NOW.replace(tzinfo=None)
 VALUES: dict[str, list[Any]] = {
@@ -77,7 +79,7 @@ FIND = "-- name: find_thing(id, owner_ids)$\nSELECT id FROM app.things WHERE id 
 
 
 @pytest.fixture
-def things(team: Path, server: Any, database: str) -> Namespaces:  # noqa: F811  # the fixture
+def things(team: Path, server: Any, database: str) -> Namespaces:
     """
     A folder without a single cast, its contracts, and its table in the database of this test.
     """
@@ -94,7 +96,7 @@ def things(team: Path, server: Any, database: str) -> Namespaces:  # noqa: F811 
     return of(team)
 
 
-def of(team: Path) -> Namespaces:  # noqa: F811  # the folder
+def of(team: Path) -> Namespaces:
     return load(team / "queries", colour="sync", types=types_of(team / "queries"))
 
 
@@ -182,7 +184,7 @@ def test_what_is_none_of_the_type_is_refused_before_the_wire(things: Namespaces,
             assert caught.value.__cause__ is None
 
 
-def test_none_that_can_never_be_meant_is_refused_before_the_wire(things: Namespaces, team: Path, dsn: str):  # noqa: F811
+def test_none_that_can_never_be_meant_is_refused_before_the_wire(things: Namespaces, team: Path, dsn: str):
     """
     With the type, and the way out that there is: the mark where PostgreSQL could take it, a value where it could not.
     """
@@ -206,7 +208,7 @@ def test_none_that_can_never_be_meant_is_refused_before_the_wire(things: Namespa
     assert "can never take NULL" in str(caught.value)
 
 
-def rewritten(team: Path, before: str, after: str) -> Namespaces:  # noqa: F811  # the folder
+def rewritten(team: Path, before: str, after: str) -> Namespaces:
     """
     Change a header, and the hashes of the contract with it: the facts stay what they are.
     """
@@ -221,28 +223,28 @@ def rewritten(team: Path, before: str, after: str) -> Namespaces:  # noqa: F811 
     return of(team)
 
 
-def _edited(team: Path) -> None:  # noqa: F811  # the folder
+def _edited(team: Path) -> None:
     path = team / "queries" / "things.sql"
     path.write_text(path.read_text().replace("WHERE id = :id AND", "WHERE :id = id AND"))
 
 
-def _missing(team: Path) -> None:  # noqa: F811  # the folder
+def _missing(team: Path) -> None:
     (team / "contracts" / "things.contract").unlink()
 
 
-def _broken(team: Path) -> None:  # noqa: F811  # the folder
+def _broken(team: Path) -> None:
     path = team / "contracts" / "things.contract"
     path.write_text(path.read_text().replace("query", "<<<<<<< ours\nquery", 1))
 
 
-def _without_schema(team: Path) -> None:  # noqa: F811  # the folder
+def _without_schema(team: Path) -> None:
     (team / "contracts" / schema.FILE).unlink()
 
 
 @pytest.mark.parametrize("change", [_edited, _missing, _broken, _without_schema])
 def test_a_contract_that_does_not_hold_says_nothing(
     change: Callable[[Path], None],
-    team: Path,  # noqa: F811  # the fixture
+    team: Path,
     things: Namespaces,
     admin: psycopg.Connection[Any],
 ):
@@ -258,7 +260,7 @@ def test_a_contract_that_does_not_hold_says_nothing(
     assert count(admin, id=Decimal("1.5"), owner_ids=[1]) == 0
 
 
-def test_comments_and_blanks_leave_a_contract_as_it_is(team: Path, things: Namespaces, admin: Any):  # noqa: F811
+def test_comments_and_blanks_leave_a_contract_as_it_is(team: Path, things: Namespaces, admin: Any):
     path = team / "queries" / "things.sql"
     path.write_text(path.read_text().replace("WHERE id = :id AND", "\n    WHERE id   =   :id AND -- why\n"))
 
@@ -266,7 +268,7 @@ def test_comments_and_blanks_leave_a_contract_as_it_is(team: Path, things: Names
         of(team).things.count_things(admin, id=Decimal("1.5"), owner_ids=[1])
 
 
-def test_a_null_without_cast_and_contract_is_refused_when_it_is_loaded(team: Path, things: Namespaces):  # noqa: F811
+def test_a_null_without_cast_and_contract_is_refused_when_it_is_loaded(team: Path, things: Namespaces):
     """
     Until `store lock` has run; which itself needs no cast.
     """
@@ -277,7 +279,7 @@ def test_a_null_without_cast_and_contract_is_refused_when_it_is_loaded(team: Pat
     assert len(foreign(team / "queries").statements) == len(COLUMNS) + 2
 
 
-def test_texts_of_one_entry_have_their_own_parameters(team: Path, described: Connection):  # noqa: F811  # the fixtures
+def test_texts_of_one_entry_have_their_own_parameters(team: Path, described: Connection):
     """
     A filter's parameter is known where the filter is on; one text may need what another does without.
     """
@@ -296,7 +298,7 @@ def test_texts_of_one_entry_have_their_own_parameters(team: Path, described: Con
             query(described, **given)
 
 
-def test_a_folder_is_served_with_its_contracts(things: Namespaces, team: Path, admin_dsn: str):  # noqa: F811
+def test_a_folder_is_served_with_its_contracts(things: Namespaces, team: Path, admin_dsn: str):
     """
     Queries.load finds them by itself; nothing is sent, so the unit of work goes on.
     """

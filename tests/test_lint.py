@@ -16,7 +16,7 @@ from store.migrate import _squawk, review
 from store.migrate._fill import ROWS, Filler
 from store.migrate._folder import SqlMigration
 from store.migrate._lint import examine, readable
-from store.migrate._rules import OURS, Finding
+from store.migrate._rules import OURS, Breach
 from tests.databases import Connection, TestServer
 
 BASE = """
@@ -206,7 +206,7 @@ class Shop:
     connection: Connection
     folder: Path
 
-    def lint(self, text: str) -> list[Finding]:
+    def lint(self, text: str) -> list[Breach]:
         """
         Return what is found in this migration, and take it back.
         """
@@ -244,7 +244,7 @@ def shop(filled: Connection, tmp_path: Path) -> Shop:
     return Shop(filled, tmp_path / "migrations")
 
 
-def rules(found: list[Finding]) -> tuple[str, str]:
+def rules(found: list[Breach]) -> tuple[str, str]:
     """
     Return the names of the rules: squawk's, and ours.
     """

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from store.cli import app
 from store.migrate import review
 from store.migrate._weigh import DURATION
-from store.migrate.review import LARGE, SMALL, Finding, Size
+from store.migrate.review import LARGE, SMALL, Breach, Size
 from tests.databases import TestServer
 
 BASE = """
@@ -52,7 +52,7 @@ def sizes(**rows: float) -> dict[str, Size]:
     return {f"shop.{name}": Size(count, int(count // 40) + 1) for name, count in rows.items()}
 
 
-def severities(found: list[Finding]) -> dict[str, str]:
+def severities(found: list[Breach]) -> dict[str, str]:
     return {each.rule: each.severity for each in found if each.file != "0001_x.sql"}
 
 

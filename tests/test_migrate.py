@@ -31,14 +31,6 @@ Folder = Callable[..., Path]
 
 
 @pytest.fixture
-def connect(empty_dsn: str) -> Connect:
-    """
-    Opens connections to an empty database, as superuser.
-    """
-    return lambda: psycopg.connect(empty_dsn, autocommit=True)
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     """
     Writes migrations, by the number of each; a rollback drops the schema `t<number>`, outside a transaction nothing.

@@ -34,11 +34,6 @@ Connect = Callable[[], Connection]
 
 
 @pytest.fixture
-def connect(empty_dsn: str) -> Connect:
-    return lambda: psycopg.connect(empty_dsn, autocommit=True)
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Callable[..., Path]:
     def write(*texts: str) -> Path:
         place = tmp_path / "migrations"

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 from yoyo import get_backend
@@ -32,14 +31,10 @@ from store.errors import (
 )
 from store.migrate import Options, Report, _lock
 from tests.databases import Connection, TestServer
+from tests.migrations import rows
 
 Connect = Callable[[], Connection]
 Folder = Callable[..., Path]
-
-
-@pytest.fixture
-def connect(empty_dsn: str) -> Connect:
-    return lambda: psycopg.connect(empty_dsn, autocommit=True)
 
 
 @pytest.fixture
@@ -69,11 +64,6 @@ def ledger(connect: Connect) -> list[tuple[Any, ...]]:
         return connection.execute(
             "SELECT migration_id, operation, outcome FROM store_migrations.store_migration ORDER BY seq"
         ).fetchall()
-
-
-def rows(connect: Connect, query: str) -> list[tuple[Any, ...]]:
-    with connect() as connection:
-        return connection.execute(query.encode()).fetchall()
 
 
 def test_all_refusals_at_once(connect: Connect, folder: Folder) -> None:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psycopg
 import pytest
 import typer
 
@@ -24,26 +23,16 @@ from store.errors import MigrationError, MigrationFolderError, MigrationHistoryE
 from store.migrate import Options, Report, _lock
 from store.migrate._fingerprint import fingerprint
 from tests.databases import Connection
+from tests.migrations import write
 from tests.waiting import until
 
 Connect = Callable[[], Connection]
 
 
 @pytest.fixture
-def connect(empty_dsn: str) -> Connect:
-    return lambda: psycopg.connect(empty_dsn, autocommit=True)
-
-
-@pytest.fixture
 def place(tmp_path: Path) -> Path:
     folder = tmp_path / "migrations"
     folder.mkdir()
-    return folder
-
-
-def write(folder: Path, name: str, up: str, down: str = "SELECT 1;") -> Path:
-    (folder / f"{name}.sql").write_text(up, encoding="utf-8")
-    (folder / f"{name}.rollback.sql").write_text(down, encoding="utf-8")
     return folder
 
 

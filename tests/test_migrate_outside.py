@@ -16,6 +16,7 @@ from store import migrate
 from store.errors import MigrationError, MigrationHistoryError, MigrationLocked, MigrationResumable
 from store.migrate import Options, Report
 from tests.databases import Connection
+from tests.migrations import rows
 
 Connect = Callable[[], Connection]
 Folder = Callable[..., Path]
@@ -23,11 +24,6 @@ Folder = Callable[..., Path]
 TABLE = "CREATE SCHEMA t0001; CREATE TABLE t0001.a (id bigint, b bigint, word text); INSERT INTO t0001.a SELECT n, n FROM generate_series(1, 1000) AS n;"
 INDEX = "-- transactional: false\n-- depends: 0001_x\n\nCREATE INDEX CONCURRENTLY a_id_idx ON t0001.a (id, lower(word)) WHERE b > 5;"
 UNIQUE = "-- transactional: false\nCREATE UNIQUE INDEX CONCURRENTLY a_id_idx ON t0001.a USING btree (id);"
-
-
-@pytest.fixture
-def connect(empty_dsn: str) -> Connect:
-    return lambda: psycopg.connect(empty_dsn, autocommit=True)
 
 
 @pytest.fixture
@@ -46,11 +42,6 @@ def folder(tmp_path: Path) -> Folder:
         return place
 
     return write
-
-
-def rows(connect: Connect, query: str) -> list[tuple[Any, ...]]:
-    with connect() as connection:
-        return connection.execute(query.encode()).fetchall()
 
 
 def indexes(connect: Connect) -> list[tuple[Any, ...]]:

@@ -10,22 +10,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
 from store import migrate
 from store.errors import MigrationDrift, MigrationFolderError, MigrationHistoryError, MigrationLocked, MigrationRefused
 from tests.databases import Connection
+from tests.migrations import rows, write
 
 Connect = Callable[[], Connection]
-
-
-@pytest.fixture
-def connect(empty_dsn: str) -> Connect:
-    return lambda: psycopg.connect(empty_dsn, autocommit=True)
 
 
 @pytest.fixture
@@ -43,16 +37,6 @@ def place(tmp_path: Path) -> Path:
         "CREATE OR REPLACE VIEW store.v AS SELECT id FROM store.a; -- it's", encoding="utf-8"
     )
     return folder
-
-
-def write(folder: Path, name: str, up: str, down: str) -> None:
-    (folder / f"{name}.sql").write_text(up, encoding="utf-8")
-    (folder / f"{name}.rollback.sql").write_text(down, encoding="utf-8")
-
-
-def rows(connect: Connect, query: str) -> list[tuple[Any, ...]]:
-    with connect() as connection:
-        return connection.execute(query.encode()).fetchall()
 
 
 def test_a_plan_is_what_runs(connect: Connect, place: Path) -> None:

@@ -19,6 +19,7 @@ from store.cli import app
 from store.errors import MigrationDrift, MissingExtra
 from store.migrate import Options, Report, _scratch, review
 from tests.databases import Connection, TestServer, create_database, prepare_roles
+from tests.migrations import write
 
 Connect = Callable[[], Connection]
 TEAM = Options(state_schema="team_migrations")
@@ -64,11 +65,6 @@ def folder(tmp_path: Path) -> Path:
     for name, texts in FILES.items():
         write(place, name, *texts)
     return place
-
-
-def write(place: Path, name: str, up: str, down: str = "SELECT 1;") -> None:
-    (place / f"{name}.sql").write_text(up, encoding="utf-8")
-    (place / f"{name}.rollback.sql").write_text(down, encoding="utf-8")
 
 
 def execute(connect: Connect, text: str) -> None:

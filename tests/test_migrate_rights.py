@@ -18,14 +18,10 @@ import pytest
 from store import migrate
 from store.errors import PermissionDenied
 from tests.databases import Connection, TestServer
+from tests.migrations import write
 
 Connect = Callable[[], Connection]
 ROLE = "store_test_looker"
-
-
-@pytest.fixture
-def connect(empty_dsn: str) -> Connect:
-    return lambda: psycopg.connect(empty_dsn, autocommit=True)
 
 
 @pytest.fixture
@@ -51,11 +47,6 @@ def reader(connect: Connect, place: Path, server: TestServer, empty_database: st
             yield server.dsn(empty_database, ROLE)
         finally:
             connection.execute(f"DROP OWNED BY {ROLE}; DROP ROLE {ROLE}".encode())
-
-
-def write(folder: Path, name: str, up: str) -> None:
-    (folder / f"{name}.sql").write_text(up, encoding="utf-8")
-    (folder / f"{name}.rollback.sql").write_text("SELECT 1;", encoding="utf-8")
 
 
 def store(dsn: str, *arguments: str) -> dict[str, Any]:

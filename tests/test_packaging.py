@@ -20,7 +20,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from store.migrate import review
+from store import gate
 
 pytestmark = pytest.mark.serverless
 
@@ -123,8 +123,8 @@ def test_wheel_is_a_release_for_the_gate(built):
     """
     _, wheel, _ = built
     queries, migrations = ROOT / "sql" / "queries", ROOT / "migrations"
-    with review.previous(str(wheel), queries, migrations, review.OWN) as running:
-        assert (running.version, review.pending(running, migrations)) == (PROJECT["version"], [])
+    with gate.previous(str(wheel), queries, migrations, gate.OWN) as running:
+        assert (running.version, gate.pending(running, migrations)) == (PROJECT["version"], [])
         assert {path.name for path in queries.glob("*.sql")} == {path.name for path in running.queries.glob("*.sql")}
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from store._sync.queries import queries
 from store.contract.analyse import analyse
-from store.contract.facts import Facts, Finding
+from store.contract.facts import Facts, Rejection
 from store.contract.nodes import Node, read
 from store.errors import CannotAnalyse
 from tests.databases import Connection
@@ -44,9 +44,9 @@ def facts_of(connection: Connection, text: str, *parameters: str, search_path: s
     return found
 
 
-def finding_of(connection: Connection, text: str, *parameters: str) -> Finding:
+def finding_of(connection: Connection, text: str, *parameters: str) -> Rejection:
     found = analyse(connection, [Query(text, parameters)])["test.query"]
-    assert isinstance(found, Finding)
+    assert isinstance(found, Rejection)
     return found
 
 
@@ -66,7 +66,7 @@ def test_own_queries_have_facts(own: dict[str, Any]) -> None:
     PostgreSQL has nothing against any of them, and what may be None by their headers is optional.
     """
     assert [one.title for one in queries.texts] == list(own)
-    assert [] == [name for name, one in own.items() if isinstance(one, Finding)]
+    assert [] == [name for name, one in own.items() if isinstance(one, Rejection)]
     for one in queries.texts:
         required = {parameter.name for parameter in own[one.title].parameters if parameter.is_required}
         assert not required & one.nullable, one.title
@@ -149,7 +149,7 @@ def test_nothing_is_left_behind(corpus: Connection) -> None:
     found = analyse(corpus, statements)
 
     assert ["a", "b", "c", "d"] == list(found)
-    assert [Facts, Finding, Finding, Facts] == [type(one) for one in found.values()]
+    assert [Facts, Rejection, Rejection, Facts] == [type(one) for one in found.values()]
     assert before == corpus.execute(LEFT_BEHIND).fetchone()
     assert psycopg.pq.TransactionStatus.IDLE == corpus.info.transaction_status
     assert corpus.execute("SELECT count(*) FROM pg_locks WHERE relation = 'shop.users'::regclass").fetchone() == (0,)
@@ -476,6 +476,23 @@ def test_a_view_may_write(corpus: Connection) -> None:
     assert "write (row lock)" == facts_of(corpus, "SELECT l.id FROM shop.locked AS l").mode
 
 
+def test_what_is_refused_among_many(corpus: Connection) -> None:
+    """
+    Statements are stored some at once: only the one that PostgreSQL refuses is, and the others are what they are alone.
+    """
+    asked = {
+        f"test.q{n}": Query(f"SELECT {n} AS n{n} FROM shop.users AS u WHERE u.id = $1", ("id",), title=f"test.q{n}")
+        for n in range(40)
+    }
+    for n in (0, 17, 39):
+        asked[f"test.q{n}"] = Query("TRUNCATE shop.users", title=f"test.q{n}")
+    found = analyse(corpus, asked.values())
+
+    assert list(found) == list(asked)
+    assert [n for n in range(40) if isinstance(found[f"test.q{n}"], Rejection)] == [0, 17, 39]
+    assert [found[f"test.q{n}"] for n in range(40)] == [analyse(corpus, [one])[one.title] for one in asked.values()]
+
+
 DEEP = {
     "sum": f"SELECT 1::integer{' + 1' * 300}",
     "text": "SELECT 'a'" + " || 'b'" * 400,
@@ -491,7 +508,7 @@ def test_what_is_nested_too_deeply(corpus: Connection, name: str) -> None:
     """
     found = analyse(corpus, [Query(DEEP[name]), Query("SELECT 1", title="test.other")])
 
-    assert isinstance(found["test.query"], Finding)
+    assert isinstance(found["test.query"], Rejection)
     assert ("54001", True) == (found["test.query"].sqlstate, "break it up" in found["test.query"].message)
     assert isinstance(found["test.other"], Facts)
 

@@ -22,6 +22,7 @@ from store.cli._migrating import (
     SearchPath,
     StatementTimeout,
     StateSchema,
+    UpTo,
     Wait,
     finish,
     folder_of,
@@ -39,7 +40,7 @@ _D = Options()
 
 def plan(
     *,
-    to: Annotated[str | None, typer.Option("--to", metavar="ID", help="Stop after this migration.")] = None,
+    to: UpTo = None,
     out_file: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write the plan into this file, as JSON.")
     ] = None,

@@ -6,21 +6,19 @@ from __future__ import annotations
 
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from store import _files
-from store.cli._migrating import folder_of, reporting, say
-from store.cli._output import AsJson, counted, err, is_json, out, print_json
+from store import gate as _gate
+from store.cli._migrating import ServerVersion, folder_of, reporting, say
+from store.cli._output import COLOURS, AsForm, AsJson, counted, err, form_of, out, print_json
 from store.contract.findings import shown
 from store.migrate import Report
 from store.migrate import review as _review
 
 _REFUSED = 9
-_COLOURS = {"error": "red", "warning": "yellow"}
-
-Form = Literal["text", "json", "github"]
 
 
 def gate(
@@ -43,10 +41,8 @@ def gate(
             "--migrations", metavar="DIR", help="Your migrations, applied after the store's. REF has both at these paths."
         ),
     ] = None,
-    pg: Annotated[
-        int | None, typer.Option("--pg", metavar="VERSION", help="The PostgreSQL to try it on: 16 or 18. Default: the newest.")
-    ] = None,
-    form: Annotated[Form | None, typer.Option("--format", help="How findings are printed.")] = None,
+    pg: ServerVersion = None,
+    form: AsForm = None,
     as_json: AsJson = None,
 ) -> None:
     """
@@ -67,19 +63,19 @@ def gate(
 
     Example: [bold]store migrate gate --previous v1.8.0[/]
     """
-    chosen: Form = form or ("json" if is_json(as_json) else "text")
+    chosen = form_of(form, as_json)
     if (sql is None) != (migrations is None):
         raise typer.BadParameter("--sql and --migrations belong together: queries, and the schema they run on")
     queries, folder = (sql, migrations) if sql and migrations else (_files.folder("sql") / "queries", folder_of(None))
     with reporting(Report("gate"), as_json=chosen == "json"):
         _review.check_version(pg)
-        layouts = _review.OWN if sql is None else _layouts(queries, folder)
-        with _review.previous(previous, queries, folder, layouts) as running:
-            made = _review.Gate([])
-            if steps := _review.pending(running, folder):
+        layouts = _gate.OWN if sql is None else _layouts(queries, folder)
+        with _gate.previous(previous, queries, folder, layouts) as running:
+            made = _gate.Gate([])
+            if steps := _gate.pending(running, folder):
                 err.print(f"trying {counted(len(steps), 'pending migration')} on a throw-away server")
                 with _review.scratch(pg) as server:
-                    made = _review.gate(server, running, folder, steps, queries, prefix="app" if sql else "store")
+                    made = _gate.gate(server, running, folder, steps, queries, prefix="app" if sql else "store")
     code = _REFUSED if made.errors else 0
     if chosen == "json":
         print_json(_object(running, made, code))
@@ -92,17 +88,17 @@ def gate(
         raise typer.Exit(code)
 
 
-def _layouts(queries: Path, folder: Path) -> tuple[_review.Layout, ...]:
+def _layouts(queries: Path, folder: Path) -> tuple[_gate.Layout, ...]:
     # A wheel leaves out the `src` of a checkout.
     here = Path.cwd().resolve()
     names = [path.resolve().relative_to(here).as_posix() for path in (queries, folder) if path.resolve().is_relative_to(here)]
     if len(names) < 2:
         raise typer.BadParameter("--sql and --migrations lie below the working directory, as they do in REF")
-    whole, bare = _review.Layout(*names), _review.Layout(*(name.removeprefix("src/") for name in names))
+    whole, bare = _gate.Layout(*names), _gate.Layout(*(name.removeprefix("src/") for name in names))
     return (whole, bare)
 
 
-def _object(running: _review.Previous, made: _review.Gate, code: int) -> dict[str, Any]:
+def _object(running: _gate.Previous, made: _gate.Gate, code: int) -> dict[str, Any]:
     return {
         "command": "gate",
         "outcome": "refused" if code else "done",
@@ -118,7 +114,7 @@ def _object(running: _review.Previous, made: _review.Gate, code: int) -> dict[st
     }
 
 
-def _print(running: _review.Previous, made: _review.Gate) -> None:
+def _print(running: _gate.Previous, made: _gate.Gate) -> None:
     if not made.pending:
         say(f"nothing to do: {running.ref} has every migration")
         return
@@ -126,7 +122,7 @@ def _print(running: _review.Previous, made: _review.Gate) -> None:
         found = list(group)
         say(f"{shown(found[0].path)}:{line}  {ddl}".rstrip())
         for each in found:
-            out.print(f"  [{_COLOURS[each.severity]}]{each.severity}[/] [bold]{each.rule}[/]  ", end="")
+            out.print(f"  [{COLOURS[each.severity]}]{each.severity}[/] [bold]{each.rule}[/]  ", end="")
             say(f"{each.message}{f' ({each.place})' if each.place else ''}")
         for mend in dict.fromkeys(each.mend for each in found if each.mend):
             say(f"  instead: {mend}")

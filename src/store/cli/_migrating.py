@@ -40,8 +40,10 @@ __all__ = [
     "Role",
     "Schemas",
     "SearchPath",
+    "ServerVersion",
     "StateSchema",
     "StatementTimeout",
+    "UpTo",
     "Wait",
     "finish",
     "folder_of",
@@ -128,6 +130,10 @@ Schemas = Annotated[
 ]
 SearchPath = Annotated[
     str, typer.Option("--search-path", help="For folders with unqualified names. Without it, such a name is an error.")
+]
+UpTo = Annotated[str | None, typer.Option("--to", metavar="ID", help="Stop after this migration.")]
+ServerVersion = Annotated[
+    int | None, typer.Option("--pg", metavar="VERSION", help="The PostgreSQL to try it on: 16 or 18. Default: the newest.")
 ]
 AllowDown = Annotated[
     bool, typer.Option("--allow-down", help="Needed on any server but the embedded one: most rollbacks lose data.")

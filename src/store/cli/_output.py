@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -70,8 +70,11 @@ def _dsn(words: str) -> Any:
 
 
 Dsn = Annotated[str | None, _dsn("Use this server instead of the one of DATABASE_URL.")]
+Form = Literal["text", "json", "github"]
+AsForm = Annotated[Form | None, typer.Option("--format", help="How findings are printed.")]
 OtherThanScratch = Annotated[str | None, _dsn("Ask this server instead of a scratch one; DATABASE_URL is not read.")]
 
+COLOURS = {"error": "red", "warning": "yellow"}
 FAILED = 1
 INTERRUPTED = 130
 _CODES: tuple[tuple[type[StoreError], int], ...] = (
@@ -106,6 +109,13 @@ def is_json(wanted: bool | None) -> bool:
     Whether to print JSON.
     """
     return not sys.stdout.isatty() if wanted is None else wanted
+
+
+def form_of(form: Form | None, wanted: bool | None) -> Form:
+    """
+    Return the form that was named, else the one in which the other commands speak here.
+    """
+    return form or ("json" if is_json(wanted) else "text")
 
 
 def print_json(value: Any) -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from store.cli._output import AsJson, OtherThanScratch, counted, err, is_json, out, print_json, reported
+from store.cli._output import AsForm, AsJson, Form, OtherThanScratch, counted, err, form_of, is_json, out, print_json, reported
 from store.contract import check as _check
 from store.contract import derive as _derive
 from store.contract import grants as _grants
@@ -37,7 +37,6 @@ Migrations = Annotated[
 Version = Annotated[
     int | None, typer.Option("--pg", metavar="VERSION", help="The version of the scratch server: 16, or 18 (the default).")
 ]
-Form = Literal["text", "json", "github"]
 
 
 def project_of(
@@ -116,7 +115,7 @@ def check(
     db: Annotated[bool, typer.Option("--db", help="Derive every contract anew, on a scratch server or that of --dsn.")] = False,
     dsn: OtherThanScratch = None,
     version: Version = None,
-    form: Annotated[Form | None, typer.Option("--format", help="How findings are printed.")] = None,
+    form: AsForm = None,
     as_json: AsJson = None,
 ) -> None:
     """
@@ -131,7 +130,7 @@ def check(
 
     Example: [bold]store check --sql app/queries --models app.models --format github[/]
     """
-    chosen: Form = form or ("json" if is_json(as_json) else "text")
+    chosen = form_of(form, as_json)
     with reported(as_json=chosen == "json"):
         is_online = db or dsn is not None or version is not None
         # Without a folder of their own the question is whether these migrations break the store's queries.

@@ -23,7 +23,7 @@ def doctor(
     Exit codes: 0 all is well (warnings included), 9 something is wrong, 10 the server cannot be reached.
     """
     json = is_json(as_json)
-    findings: list[_doctor.Finding] = []
+    findings: list[_doctor.Examined] = []
     with reported(as_json=json):
         for finding in _doctor.examine(dsn):
             findings.append(finding)

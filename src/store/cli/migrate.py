@@ -21,6 +21,7 @@ from store.cli._migrating import (
     SearchPath,
     StatementTimeout,
     StateSchema,
+    UpTo,
     Wait,
     finish,
     folder_of,
@@ -38,7 +39,7 @@ _D = Options()
 
 def up(
     *,
-    to: Annotated[str | None, typer.Option("--to", metavar="ID", help="Stop after this migration.")] = None,
+    to: UpTo = None,
     plan: Annotated[
         str | None, typer.Option("--plan", metavar="HASH", help="Apply only what `plan` printed under this hash.")
     ] = None,

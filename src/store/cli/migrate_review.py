@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from store.cli._migrating import Folder, Schemas, StateSchema, Wait, folder_of, reporting, say
-from store.cli._output import OUTCOMES, AsJson, counted, err, is_json, out, print_json
+from store.cli._migrating import Folder, Schemas, ServerVersion, StateSchema, Wait, folder_of, reporting, say
+from store.cli._output import COLOURS, OUTCOMES, AsJson, counted, err, is_json, out, print_json
 from store.contract import stats as _stats
 from store.errors import InvalidInput, MigrationFolderError, Refusal, SettingsError
 from store.migrate import Options, Report, connector
@@ -23,11 +23,6 @@ from store.settings import Settings
 STATE_SCHEMA = Options().state_schema
 _DRIFT = 8
 _REFUSED = 9
-_COLOURS = {"error": "red", "warning": "yellow"}
-
-ServerVersion = Annotated[
-    int | None, typer.Option("--pg", metavar="VERSION", help="The PostgreSQL to try it on: 16 or 18. Default: the newest.")
-]
 
 
 def lint(
@@ -204,7 +199,7 @@ def _schemas(found: Sequence[str]) -> set[str]:
 
 def _print_review(made: _review.Review, stale: list[str], written: list[str]) -> None:
     for finding in made.findings:
-        colour = _COLOURS[finding.severity]
+        colour = COLOURS[finding.severity]
         place = escape(f"{finding.file}:{finding.line}")
         out.print(f"{place}  [{colour}]{finding.severity}[/] [bold]{escape(finding.rule)}[/]  ", end="")
         say(finding.why)

@@ -15,6 +15,7 @@ from store.contract import explain as _explain
 from store.contract import page as _page
 from store.contract import uses as _uses
 from store.contract.database import connected_to
+from store.contract.findings import shown
 
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="The query, as in orders.get_orders; NAME[LABEL] is one of its texts.")
@@ -86,7 +87,7 @@ def uses(
         return
     width = max(len(each.query) for each in found)
     for each in found:
-        place = f"{_short(each.path)}:{each.line}"
+        place = f"{shown(each.path)}:{each.line}"
         via = f"via {each.via}" if each.via else ""
         line = "  ".join(
             part for part in (f"{each.verb:<7}", f"{each.query:<{width}}", place, ", ".join(each.columns), via) if part
@@ -135,7 +136,3 @@ def _values(given: list[str]) -> dict[str, str]:
     if any(not (name and sign) for name, sign, _ in pairs):
         raise typer.BadParameter("--param takes NAME=VALUE, as in --param order_id=7")
     return {name: value for name, _, value in pairs}
-
-
-def _short(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from store.contract import allowed
 from store.contract import scope as names
 from store.contract.catalog import ON_INSERT, Cascade, Catalog
-from store.contract.facts import DELETED, Finding
+from store.contract.facts import DELETED, Rejection
 from store.contract.functions import Function
 from store.contract.nodes import Node
 
@@ -102,7 +102,7 @@ def mode(query: Node, catalog: Catalog) -> str:
     return "write (row lock)" if any(one["rowMarks"] for one in inner) else "read"
 
 
-def missing(query: Node, catalog: Catalog) -> Finding | None:
+def missing(query: Node, catalog: Catalog) -> Rejection | None:
     """
     Return the NOT NULL column without a default that an INSERT leaves out, which Parse lets pass.
     """
@@ -117,7 +117,7 @@ def missing(query: Node, catalog: Catalog) -> Finding | None:
             given = {target["resno"] for target in one.many("targetList") if target["expr"].tag != "SETTODEFAULT"}
             for number, column in relation.attributes.items():
                 if number > 0 and column.demands and not column.has_default and number not in given:
-                    return Finding("23502", f"INSERT leaves out {relation.name}.{column.name}, NOT NULL without a default")
+                    return Rejection("23502", f"INSERT leaves out {relation.name}.{column.name}, NOT NULL without a default")
     return None
 
 
@@ -128,11 +128,11 @@ def called(query: Node, catalog: Catalog) -> Iterator[Function]:
     return (catalog.functions[oid] for oid in called_oids(query, catalog))
 
 
-def called_oids(query: Node, catalog: Catalog) -> set[int]:
+def called_oids(query: Node, catalog: Catalog) -> frozenset[int]:
     """
     Return the same by OID.
     """
-    return {node.function for node in query.below} & catalog.functions.keys()
+    return query.called & catalog.functions.keys()
 
 
 def named(function: Function) -> str:
@@ -162,7 +162,7 @@ def _with_views(query: Node, catalog: Catalog) -> list[Node]:
     """
     found, seen = [query], set[int]()
     for each in found:
-        relations = {node["relid"] for node in each.below if node["relid"] in catalog.relations} - seen
+        relations = {node.get("relid") or 0 for node in each.below} & catalog.relations.keys() - seen
         seen |= relations
         found += [view for oid in relations if (view := catalog.relations[oid].view) is not None]
     return found

@@ -14,9 +14,9 @@ from store.contract import access, exact
 from store.contract import catalog as catalogue
 from store.contract.catalog import Catalog
 from store.contract.describe import DescribedColumn, Description, describe
-from store.contract.door import TOO_DEEP, keep, kept, rolled_back, undo
+from store.contract.door import TOO_DEEP, analysed, rolled_back, undo
 from store.contract.elements import are_never_null
-from store.contract.facts import NO_NULL_ELEMENTS, Column, Facts, Finding, Parameter
+from store.contract.facts import NO_NULL_ELEMENTS, Column, Facts, Parameter, Rejection
 from store.contract.needs import needs
 from store.contract.nodes import Node
 from store.contract.nullability import Prover
@@ -68,7 +68,7 @@ class Query(Protocol):
 
 def analyse(
     connection: Connection[Any], queries: Iterable[Query], *, search_path: str = "", nested: bool = False
-) -> dict[str, Facts | Finding]:
+) -> dict[str, Facts | Rejection]:
     """
     Return by name what PostgreSQL makes of each query, in their order: its facts, or what is wrong with it.
 
@@ -80,51 +80,42 @@ def analyse(
     """
     queries = list(queries)
     catalog = Catalog()
-    found: dict[str, Facts | Finding] = {}
+    trees: dict[str, Node] = {}
     with rolled_back(connection, search_path, nested=nested):
-        described = {one.title: _describe(connection, one) for one in queries}
-        types = [(oid, -1) for one in described.values() if isinstance(one, Description) for oid in one.parameters]
-        catalogue.load_types(connection, types, catalog)
-        for number, one in enumerate(queries, 1):
-            description = described[one.title]
-            if isinstance(description, Description):
-                names = [_for_function(catalog.types[oid, -1].name) for oid in description.parameters]
-                if (refused := keep(connection, number, one.text, names)) is not None:
-                    found[one.title] = refused
-        stored = kept(connection)
-        trees: dict[str, Node] = {}
-        for number, one in enumerate(queries, 1):
-            tree = stored.get(number)
-            if isinstance(tree, Node):
-                trees[one.title] = tree
-            elif tree is not None:
-                found[one.title] = tree
+        answers = {one.title: _describe(connection, one) for one in queries}
+        described = {title: one for title, one in answers.items() if isinstance(one, Description)}
+        found = {title: one for title, one in answers.items() if not isinstance(one, Description)}
+        catalogue.load_types(connection, ((oid, -1) for one in described.values() for oid in one.parameters), catalog)
+        asked = [one for one in queries if one.title in described]
+        statements = ((one.text, _for_function(described[one.title], catalog)) for one in asked)
+        for one, kept in zip(asked, analysed(connection, statements), strict=True):
+            if isinstance(kept, Node):
+                trees[one.title] = kept
+            else:
+                found[one.title] = kept
         catalogue.load(connection, trees.values(), catalog)
         catalogue.load_types(connection, _types(described, trees, catalog), catalog)
-    for one in queries:
-        description = described[one.title]
-        if isinstance(description, Description):
-            if one.title in trees:
-                found[one.title] = _facts(one, description, Scope(trees[one.title], None, catalog))
-        else:
-            found[one.title] = description
+    for one in asked:
+        if one.title in trees:
+            found[one.title] = _facts(one, described[one.title], Scope(trees[one.title], None, catalog))
     return {one.title: found[one.title] for one in queries}
 
 
-def _describe(connection: Connection[Any], query: Query) -> Description | Facts | Finding:
+def _describe(connection: Connection[Any], query: Query) -> Description | Facts | Rejection:
     if query.kind == "copy":
         return Facts(mode="write" if _COPY_IN.search(query.text) else "read")
     found = describe(connection, query.text)
-    if isinstance(found, Finding):
+    if isinstance(found, Rejection):
         undo(connection)
     return found
 
 
-def _for_function(name: str) -> str:
-    return "pg_catalog.bpchar" if name == "character" else name
+def _for_function(description: Description, catalog: Catalog) -> list[str]:
+    names = (catalog.types[oid, -1].name for oid in description.parameters)
+    return ["pg_catalog.bpchar" if name == "character" else name for name in names]
 
 
-def _types(described: dict[str, Any], trees: dict[str, Node], catalog: Catalog) -> list[tuple[int, int]]:
+def _types(described: dict[str, Description], trees: dict[str, Node], catalog: Catalog) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     for name, tree in trees.items():
         description = described[name]
@@ -136,14 +127,14 @@ def _types(described: dict[str, Any], trees: dict[str, Node], catalog: Catalog) 
     return found
 
 
-def _facts(query: Query, description: Description, scope: Scope) -> Facts | Finding:
+def _facts(query: Query, description: Description, scope: Scope) -> Facts | Rejection:
     try:
         return _proven(query, description, scope)
     except RecursionError:
         return TOO_DEEP
 
 
-def _proven(query: Query, description: Description, scope: Scope) -> Facts | Finding:
+def _proven(query: Query, description: Description, scope: Scope) -> Facts | Rejection:
     catalog = scope.catalog
     if (gap := access.missing(scope.query, catalog)) is not None:
         return gap

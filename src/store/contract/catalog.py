@@ -22,20 +22,25 @@ _RELATIONS = """
         SELECT r.oid AS root, r.oid AS member FROM unnest(%s::oid[]) AS r (oid)
         UNION
         SELECT f.root, i.inhrelid FROM family AS f INNER JOIN pg_catalog.pg_inherits AS i ON i.inhparent = f.member
+    ), relations (oid, schema, name, spelled, kind, has_children, events, has_rules, rule) AS MATERIALIZED (
+        SELECT
+            c.oid, n.nspname, c.relname, c.oid::regclass::text, c.relkind::text,
+            EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = c.oid),
+            (
+                SELECT coalesce(bit_or(g.tgtype::integer), 0)
+                FROM family AS f INNER JOIN pg_catalog.pg_trigger AS g ON g.tgrelid = f.member
+                WHERE f.root = c.oid AND g.tgtype::integer & 3 = 3 AND NOT g.tgisinternal
+            ),
+            EXISTS (SELECT FROM pg_catalog.pg_rewrite AS w WHERE w.ev_class = c.oid AND w.ev_type <> '1'),
+            (
+                SELECT w.ev_action::text FROM pg_catalog.pg_rewrite AS w
+                WHERE w.ev_class = c.oid AND w.ev_type = '1' AND c.relkind = 'v'
+            )
+        FROM pg_catalog.pg_class AS c INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE c.oid = ANY (%s::oid[])
     )
     SELECT
-        c.oid, n.nspname, c.relname, c.oid::regclass::text, c.relkind::text,
-        EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = c.oid),
-        (
-            SELECT coalesce(bit_or(g.tgtype::integer), 0)
-            FROM family AS f INNER JOIN pg_catalog.pg_trigger AS g ON g.tgrelid = f.member
-            WHERE f.root = c.oid AND g.tgtype::integer & 3 = 3 AND NOT g.tgisinternal
-        ),
-        EXISTS (SELECT FROM pg_catalog.pg_rewrite AS w WHERE w.ev_class = c.oid AND w.ev_type <> '1'),
-        (
-            SELECT w.ev_action::text FROM pg_catalog.pg_rewrite AS w
-            WHERE w.ev_class = c.oid AND w.ev_type = '1' AND c.relkind = 'v'
-        ),
+        r.*,
         a.attnum, a.attname, a.attnotnull OR t.typnotnull, t.typnotnull,
         a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,
         NOT c.relhasrules AND NOT EXISTS (
@@ -56,11 +61,10 @@ _RELATIONS = """
                     )
                 )
         )
-    FROM pg_catalog.pg_class AS c
-    INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    FROM relations AS r
+    INNER JOIN pg_catalog.pg_class AS c ON c.oid = r.oid
     INNER JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND NOT a.attisdropped
     INNER JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
-    WHERE c.oid = ANY (%s::oid[])
 """
 # What an index holds for the rows of one table alone says nothing about the tables that inherit from it. Between two types an
 # equality tells all values apart only in the families named: two timestamps equal one timestamptz when the clocks are put back.
@@ -148,7 +152,7 @@ _TYPES = """
     FROM unnest(%s::oid[], %s::integer[]) AS k (oid, modifier) INNER JOIN pg_catalog.pg_type AS t ON t.oid = k.oid
 """
 _NUMERICS = """
-    WITH RECURSIVE parts (part, whole) AS (
+    WITH RECURSIVE parts (part, whole) AS MATERIALIZED (
         SELECT t.typelem, t.oid FROM pg_catalog.pg_type AS t WHERE t.typelem <> 0
         UNION ALL
         SELECT t.typbasetype, t.oid FROM pg_catalog.pg_type AS t WHERE t.typbasetype <> 0
@@ -289,10 +293,14 @@ def load(connection: Connection[Any], queries: Iterable[Node], catalog: Catalog)
     operators: set[int] = set()
     while waiting:
         relations: set[int] = {each for one in catalog.relations.values() for each in one.sequences.values()}
+        functions.update(*(query.called for query in waiting))
         for node in (node for query in waiting for node in query.below):
-            relations.add(node.get("relid") or regclass(node))
-            functions.add(node.function)
-            operators.add(node.get("opno") or 0)
+            if node.tag == "CONST":
+                relations.add(regclass(node))
+            elif "relid" in node:
+                relations.add(node["relid"])
+            elif "opno" in node:
+                operators.add(node["opno"])
         added = _load_relations(connection, sorted(relations - catalog.relations.keys() - {0}), catalog)
         functions |= {each for relation in added for each in relation.functions | relation.triggers}
         waiting = [relation.view for relation in added if relation.view is not None]

@@ -10,11 +10,12 @@ from itertools import zip_longest
 from pathlib import Path
 
 from store._queries import Statement
-from store.contract import callers, digest, grants, plans, schema, stubs, text
+from store.contract import callers, digest, files, grants, plans, schema, stubs, text
 from store.contract.compare import compare
 from store.contract.database import Connection
 from store.contract.derive import Derived, derive
 from store.contract.facts import Facts
+from store.contract.files import ContractFile
 from store.contract.findings import Finding
 from store.contract.graded import graded
 from store.contract.project import Project, finding_of
@@ -69,8 +70,9 @@ def online(connection: Connection, project: Project, *, is_scratch: bool) -> lis
     found = [*written.findings, *derived.undescribed, *about_plans]
     facts = {f"{domain}.{each.name}": each.whole for domain, stanzas in derived.stanzas.items() for each in stanzas}
     unknown = {f"{Path(each.path).stem}:{each.line}" for each in derived.undescribed}
-    stale = [each for each in _stale(project, project.statements, written) if f"{each.path.stem}:{each.line}" not in unknown]
-    found += [*stale, *_differing(project, derived, written, is_planned=is_planned)]
+    stale = _stale(project, project.statements, written, derived.schema.migrations)
+    found += (each for each in stale if f"{each.path.stem}:{each.line}" not in unknown)
+    found += _differing(project, derived, written, is_planned=is_planned)
     found += _stubs(project, facts, derived.schema)
     found += grants.findings(connection, project, derived)
     if project.is_extended or not is_scratch:
@@ -96,39 +98,39 @@ def unchecked(project: Project) -> list[Finding]:
 def _read(project: Project) -> _Written:
     written = _Written()
     domains = {statement.domain for statement in project.statements}
-    for path in sorted(project.contracts.glob("*.contract")):
+    for path in files.listed(project.contracts):
         try:
-            content = path.read_text(encoding="utf-8")
-            if path.name == schema.FILE:
-                written.schema = schema.parse(content, path)
-                stanzas, rendered = [], schema.render(written.schema)
-            else:
-                stanzas = text.parse(content, path)
-                written.stanzas |= {f"{path.stem}.{each.name}": each for each in stanzas}
-                rendered = text.render(stanzas)
+            file = files.read(path)
         except (ContractFileError, UnicodeDecodeError) as error:
             failure = error if isinstance(error, ContractFileError) else ContractFileError(f"{path}:1: not UTF-8: {_LOCK}")
             written.findings.append(finding_of(failure, path, "contract-malformed"))
             continue
-        if content != rendered:
-            written.findings.append(_edited(path, content, rendered, stanzas))
-        if path.name != schema.FILE and path.stem not in domains:
+        written.stanzas |= file.by_query
+        written.schema = written.schema or file.schema
+        if file.content != file.rendered:
+            written.findings.append(_edited(file))
+        if file.schema is None and path.stem not in domains:
             message = f"there is no {path.stem}.sql any more"
             written.findings.append(Finding(path, 1, 1, "contract-left", message, "run `store lock`, which deletes it"))
     return written
 
 
-def _edited(path: Path, content: str, rendered: str, stanzas: Sequence[Stanza]) -> Finding:
+def _edited(file: ContractFile) -> Finding:
     """
     Return where a file begins to differ from what would be written of it: the hash of its facts is a query's first line.
     """
-    both = zip_longest(content.splitlines(), rendered.splitlines())
+    both = zip_longest(file.content.splitlines(), file.rendered.splitlines())
     line = next((number for number, (one, other) in enumerate(both, 1) if one != other), 1)
-    name = next((f"{path.stem}.{each.name}" for each in reversed(stanzas) if each.line <= line), path.name)
-    return Finding(path, line, 1, "contract-edited", f"{name} is not as `store lock` writes it", _LOCK)
+    name = next((f"{file.path.stem}.{each.name}" for each in reversed(file.stanzas) if each.line <= line), file.path.name)
+    return Finding(file.path, line, 1, "contract-edited", f"{name} is not as `store lock` writes it", _LOCK)
 
 
-def _stale(project: Project, statements: Sequence[Statement], written: _Written) -> Iterator[Finding]:
+def _stale(
+    project: Project, statements: Sequence[Statement], written: _Written, migrations: str | None = None
+) -> Iterator[Finding]:
+    """
+    Yield where contracts and files part; `migrations` is the hash of those there are, where somebody knows it.
+    """
     broken = {each.path for each in written.findings if each.rule == "contract-malformed"}
     names = {each.full_name for each in statements}
     for statement in statements:
@@ -148,7 +150,7 @@ def _stale(project: Project, statements: Sequence[Statement], written: _Written)
         if name not in names and any(each.domain == domain for each in statements):
             message = f"there is no query {stanza.name} in {domain}.sql any more"
             yield Finding(project.contract_of(domain), stanza.line, 1, "contract-left", message, _LOCK)
-    yield from _moved(project, written, broken)
+    yield from _moved(project, written, broken, migrations)
 
 
 def _left(statements: Sequence[Statement], written: _Written) -> Iterator[Finding]:
@@ -166,12 +168,12 @@ def _is_of(stanza: Stanza, statement: Statement) -> bool:
     return (stanza.mark, stanza.row) == (statement.mark, statement.row) and named == ({} if is_copy else taken)
 
 
-def _moved(project: Project, written: _Written, broken: set[Path]) -> Iterator[Finding]:
+def _moved(project: Project, written: _Written, broken: set[Path], migrations: str | None) -> Iterator[Finding]:
     path = project.contracts / schema.FILE
     if written.schema is None:
         if path not in broken:
             yield Finding(path, 1, 1, "contract-missing", "the contracts do not say of which migrations they are", _LOCK)
-    elif not project.is_extended and written.schema.migrations != digest.of_migrations(project.migrations):
+    elif not project.is_extended and written.schema.migrations != (migrations or digest.of_migrations(project.migrations)):
         mend = _FOLDER if project.is_foreign and len(project.migrations) == 1 else _LOCK
         yield Finding(path, 1, 1, "contract-migrations", "the migrations are not those the contracts were written from", mend)
 

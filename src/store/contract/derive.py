@@ -14,7 +14,7 @@ import psycopg
 from store._queries import Statement
 from store.contract import digest, places, plans, schema, texts
 from store.contract.analyse import analyse
-from store.contract.facts import Facts
+from store.contract.facts import Facts, Rejection
 from store.contract.findings import Finding
 from store.contract.project import Project
 from store.contract.schema import Schema
@@ -48,22 +48,10 @@ def derive(connection: psycopg.Connection[Any], project: Project) -> Derived:
     refused: list[Finding] = []
     planned: list[Finding] = []
     for statement in queries:
-        faults: list[tuple[Statement, Finding]] = []
-        found: dict[Statement, tuple[Facts, list[plans.Access]]] = {}
-        for each in statement.texts():
-            answer = answers[each.title]
-            if not isinstance(answer, Facts):
-                place = places.finding(each, answer.sqlstate, answer.message, answer.position)
-                faults.append((each, _unless_denied(connection, each, answer.sqlstate, place)))
-                continue
-            try:
-                found[each] = answer, plans.accesses(plans.explain(connection, each), known)
-            except psycopg.Error as error:
-                faults.append((each, _unless_denied(connection, each, error.sqlstate, places.finding_of_error(each, error))))
-        refused += places.grouped(faults)
-        refused += texts.disagreements({each: answer for each, (answer, _) in found.items()})
-        planned += texts.inexact({each: answer for each, (answer, _) in found.items()})
-        planned += texts.unnamed({each: answer for each, (answer, _) in found.items()})
+        found, faults = _seen(connection, statement, answers, known)
+        answered = {each: answer for each, (answer, _) in found.items()}
+        refused += [*places.grouped(faults), *texts.disagreements(answered)]
+        planned += [*texts.inexact(answered), *texts.unnamed(answered)]
         if not faults:  # a mark that only a refused text needs is not stale
             planned += plans.grade(statement, {each: accesses for each, (_, accesses) in found.items()})
             facts[statement.full_name] = {
@@ -74,18 +62,46 @@ def derive(connection: psycopg.Connection[Any], project: Project) -> Derived:
                 )
                 for each, (answer, accesses) in found.items()
             }
-    stanzas: dict[str, tuple[Stanza, ...]] = {}
-    for statement in project.statements:
-        if statement.full_name in facts or statement.kind == "copy":
-            made = texts.stanza(statement, facts.get(statement.full_name))
-            stanzas[statement.domain] = (*stanzas.get(statement.domain, ()), made)
     every = [each for labelled in facts.values() for each in labelled.values()]
     return Derived(
-        stanzas,
+        _stanzas(project, facts),
         schema.read_schema(connection, digest.of_migrations(project.migrations), every),
         tuple(refused),
         tuple(planned),
     )
+
+
+def _seen(
+    connection: psycopg.Connection[Any],
+    statement: Statement,
+    answers: Mapping[str, Facts | Rejection],
+    known: plans.Indexes,
+) -> tuple[dict[Statement, tuple[Facts, list[plans.Access]]], list[tuple[Statement, Finding]]]:
+    """
+    Return facts and plan of each text of an entry, and apart from them the texts that PostgreSQL refuses.
+    """
+    found: dict[Statement, tuple[Facts, list[plans.Access]]] = {}
+    faults: list[tuple[Statement, Finding]] = []
+    for each in statement.texts():
+        answer = answers[each.title]
+        if not isinstance(answer, Facts):
+            place = places.finding(each, answer.sqlstate, answer.message, answer.position)
+            faults.append((each, _unless_denied(connection, each, answer.sqlstate, place)))
+            continue
+        try:
+            found[each] = answer, plans.accesses(plans.explain(connection, each), known)
+        except psycopg.Error as error:
+            faults.append((each, _unless_denied(connection, each, error.sqlstate, places.finding_of_error(each, error))))
+    return found, faults
+
+
+def _stanzas(project: Project, facts: Mapping[str, Mapping[str, Facts]]) -> dict[str, tuple[Stanza, ...]]:
+    found: dict[str, tuple[Stanza, ...]] = {}
+    for statement in project.statements:
+        if statement.full_name in facts or statement.kind == "copy":
+            made = texts.stanza(statement, facts.get(statement.full_name))
+            found[statement.domain] = (*found.get(statement.domain, ()), made)
+    return found
 
 
 def _unless_denied(connection: psycopg.Connection[Any], text: Statement, sqlstate: str | None, found: Finding) -> Finding:

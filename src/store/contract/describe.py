@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import Connection, pq
 
-from store.contract.facts import Finding
+from store.contract.facts import Rejection
 
 _UNTYPED = "42P18"
 _TYPE_IT = " (write its type: `:name::text`)"
@@ -39,7 +39,7 @@ class Description:
     columns: tuple[DescribedColumn, ...]
 
 
-def describe(connection: Connection[Any], text: str) -> Description | Finding:
+def describe(connection: Connection[Any], text: str) -> Description | Rejection:
     """
     Return what one statement takes and gives, or why PostgreSQL refuses it; two statements in one text are refused.
 
@@ -67,7 +67,7 @@ def describe(connection: Connection[Any], text: str) -> Description | Finding:
     return Description(parameters, columns)
 
 
-def refusal(result: pq.abc.PGresult, encoding: str) -> Finding:
+def refusal(result: pq.abc.PGresult, encoding: str) -> Rejection:
     """
     Return an error of the server as a finding.
     """
@@ -75,4 +75,4 @@ def refusal(result: pq.abc.PGresult, encoding: str) -> Finding:
     sqlstate = (result.error_field(field.SQLSTATE) or b"XX000").decode()
     message = (result.error_field(field.MESSAGE_PRIMARY) or b"the connection was lost").decode(encoding, "replace")
     position = int(result.error_field(field.STATEMENT_POSITION) or 0) or None
-    return Finding(sqlstate, message + _TYPE_IT if sqlstate == _UNTYPED else message, position)
+    return Rejection(sqlstate, message + _TYPE_IT if sqlstate == _UNTYPED else message, position)

@@ -4,15 +4,16 @@ The door to the analysed query: a stock server stores it as the body of a functi
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from psycopg import Connection, pq
 
 from store import _connection
 from store.contract.describe import refusal
-from store.contract.facts import Finding
+from store.contract.facts import Rejection
 from store.contract.nodes import Node, queries_of
 from store.errors import CannotAnalyse, ServerTooOld
 
@@ -21,15 +22,37 @@ _PINNED = b"""
     SET LOCAL extra_float_digits = 1; SET LOCAL quote_all_identifiers = off; SET LOCAL standard_conforming_strings = on;
     SET LOCAL transform_null_equals = off; SET LOCAL check_function_bodies = off
 """
-_KEPT = b"""
-    SELECT substr(p.proname, 15), p.prosqlbody::text FROM pg_catalog.pg_proc AS p
-    WHERE p.pronamespace = pg_my_temp_schema() AND p.proname ^@ '__store_query_'
+_PROBE = b"CREATE FUNCTION pg_temp.__store_query_0() RETURNS void BEGIN ATOMIC SELECT; END"
+_HEAD = "CREATE FUNCTION pg_temp.__store_query_{number}({types}) RETURNS void BEGIN ATOMIC\n"
+_END = "\n; END;"  # on a line of its own: a comment may end the text
+_READ = """
+SELECT substr(p.proname, 15), p.prosqlbody::text FROM pg_catalog.pg_proc AS p
+WHERE p.pronamespace = pg_my_temp_schema() AND p.proname IN ({names});
+RELEASE store_query; SAVEPOINT store_query
 """
+_AT_ONCE = 16
 _REASONS = {
     "25006": "the server is a standby, or the role or transaction is read-only: connect to one that takes writes",
     "42501": "the role may not make temporary objects: GRANT TEMPORARY ON DATABASE, or connect as another role",
 }
-TOO_DEEP = Finding("54001", "the statement is nested too deeply to be analysed: break it up, as with WITH or an array")
+TOO_DEEP = Rejection("54001", "the statement is nested too deeply to be analysed: break it up, as with WITH or an array")
+
+
+class _Statement(NamedTuple):
+    """
+    What is stored as the body of a function.
+    """
+
+    number: int
+    text: str
+    types: Sequence[str]
+
+    @property
+    def head(self) -> str:
+        """
+        What stands before the text.
+        """
+        return _HEAD.format(number=self.number, types=", ".join(self.types))
 
 
 @contextmanager
@@ -51,9 +74,8 @@ def rolled_back(connection: Connection[Any], search_path: str, *, nested: bool =
     try:
         _run(connection, _PINNED)
         connection.execute("SELECT pg_catalog.set_config('search_path', %s, true)", [search_path], prepare=False)
+        _run(connection, _PROBE)
         _run(connection, b"SAVEPOINT store_query")
-        if (found := keep(connection, 0, "SELECT", [])) is not None:
-            raise CannotAnalyse(_REASONS.get(found.sqlstate, found.message), sqlstate=found.sqlstate)
         yield
     finally:
         connection.pgconn.exec_(end)
@@ -66,40 +88,63 @@ def undo(connection: Connection[Any]) -> None:
     connection.pgconn.exec_(b"ROLLBACK TO store_query")
 
 
-def keep(connection: Connection[Any], number: int, text: str, types: Sequence[str]) -> Finding | None:
+def analysed(connection: Connection[Any], statements: Iterable[tuple[str, Sequence[str]]]) -> Iterator[Node | Rejection]:
     """
-    Have one statement stored that Parse has accepted, or say why PostgreSQL refuses; `types` are its parameters'.
+    Iterate over the analysed queries of statements that Parse has accepted, each with the types of its parameters, or why
+    PostgreSQL refuses one. They go to the server some at once; while it has the next stored, the last are read.
+    """
+    numbered = (_Statement(number, *one) for number, one in enumerate(statements, 1))
+    last: list[str | Rejection] = []
+    while some := list(islice(numbered, _AT_ONCE)):
+        _send(connection, some)
+        yield from map(_read, last)
+        last = _kept(connection, some)
+    yield from map(_read, last)
+
+
+def _send(connection: Connection[Any], some: Sequence[_Statement]) -> None:
+    made = "".join(f"{one.head}{one.text}{_END}" for one in some)
+    names = ", ".join(f"'__store_query_{one.number}'" for one in some)
+    connection.pgconn.send_query(f"{made}{_READ.format(names=names)}".encode(connection.info.encoding))
+
+
+def _kept(connection: Connection[Any], some: Sequence[_Statement]) -> list[str | Rejection]:
+    """
+    Return the node text of each that was sent, or why it is refused. Where one of them is, all are sent again, one by one.
     """
     encoding = connection.info.encoding
-    head = f"CREATE FUNCTION pg_temp.__store_query_{number}({', '.join(types)}) RETURNS void BEGIN ATOMIC\n"
-    tail = "\n; END; RELEASE store_query; SAVEPOINT store_query"  # on a line of its own: a comment may end the text
-    made = connection.pgconn.exec_(f"{head}{text}{tail}".encode(encoding))
-    if made.status == pq.ExecStatus.COMMAND_OK:
-        return None
-    found = refusal(made, encoding)
+    bodies: dict[int, str] = {}
+    refused: Rejection | None = None
+    while (result := connection.pgconn.get_result()) is not None:
+        if result.status == pq.ExecStatus.TUPLES_OK:
+            rows = ((result.get_value(row, 0), result.get_value(row, 1)) for row in range(result.ntuples))
+            bodies = {int(number or 0): (body or b"").decode(encoding) for number, body in rows}
+        elif result.status != pq.ExecStatus.COMMAND_OK:
+            refused = refusal(result, encoding)
+    if refused is None:
+        return [bodies[one.number] for one in some]
     undo(connection)
-    at = found.position - len(head) if found.position is not None else 0
-    return Finding(found.sqlstate, found.message, at if at > 0 else None)
-
-
-def kept(connection: Connection[Any]) -> dict[int, Node | Finding]:
-    """
-    Return the analysed queries that were kept, by their numbers, or why one cannot be read.
-    """
-    rows = connection.pgconn.exec_(_KEPT)
-    found: dict[int, Node | Finding] = {}
-    for row in range(rows.ntuples):
-        text = (rows.get_value(row, 1) or b"").decode(connection.info.encoding)
-        try:
-            queries: list[Node | Finding] = [*queries_of(text)]
-        except RecursionError:
-            queries = [TOO_DEEP]
-        found[int(rows.get_value(row, 0) or 0)] = queries[0] if queries else Finding("0A000", "there is no statement")
+    if len(some) == 1:
+        at = refused.position - len(some[0].head) if refused.position is not None else 0
+        return [Rejection(refused.sqlstate, refused.message, at if at > 0 else None)]
+    found: list[str | Rejection] = []
+    for one in some:
+        _send(connection, [one])
+        found += _kept(connection, [one])
     return found
+
+
+def _read(kept: str | Rejection) -> Node | Rejection:
+    if isinstance(kept, Rejection):
+        return kept
+    try:
+        return next(iter(queries_of(kept)), Rejection("0A000", "there is no statement"))
+    except RecursionError:
+        return TOO_DEEP
 
 
 def _run(connection: Connection[Any], command: bytes) -> None:
     result = connection.pgconn.exec_(command)
     if result.status != pq.ExecStatus.COMMAND_OK:
         found = refusal(result, connection.info.encoding)
-        raise CannotAnalyse(found.message, sqlstate=found.sqlstate)
+        raise CannotAnalyse(_REASONS.get(found.sqlstate, found.message), sqlstate=found.sqlstate)

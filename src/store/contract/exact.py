@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from store.contract import scope as names
+from store.contract.access import called
 from store.contract.nodes import Node
 from store.contract.scope import Scope
 
@@ -15,6 +16,7 @@ _MAKERS = frozenset(
     for kind in ("json", "jsonb")
     for name in ("agg", "agg_strict", "build_array", "build_object", "object_agg", "object_agg_strict", "object_agg_unique")
 ) | {"array_to_json", "row_to_json", "to_json", "to_jsonb"}
+_CONSTRUCTOR = "JSONCONSTRUCTOREXPR"
 TYPES = (
     *("vartype", "funcresulttype", "resulttype", "opresulttype", "aggtype", "wintype", "coalescetype", "casetype"),
     *("minmaxtype", "consttype", "paramtype", "array_typeid", "refrestype", "row_typeid"),
@@ -28,6 +30,10 @@ def json_numbers(scope: Scope) -> tuple[str, ...]:
     Return where a numeric goes into JSON as a number, by itself, in a list or in a row: 'argument 4 of json_build_object', 'a
     column of argument 1 of json_agg'. Of the rows of a function without a row type it knows nothing.
     """
+    query, catalog = scope.query, scope.catalog
+    is_maker = any(one.is_built_in and one.name in _MAKERS for one in called(query, catalog))
+    if not is_maker and not any(one.tag == _CONSTRUCTOR for one in query.below):
+        return ()
     return tuple(sorted({place for node, level in _nodes(scope) for place in _of(node, level)}))
 
 
@@ -43,7 +49,7 @@ def _nodes(scope: Scope) -> Iterator[tuple[Node, Scope]]:
 
 
 def _of(node: Node, scope: Scope) -> Iterator[str]:
-    if node.tag == "JSONCONSTRUCTOREXPR":
+    if node.tag == _CONSTRUCTOR:
         name = "a JSON constructor"
     else:
         made = scope.catalog.functions.get(node.function)

@@ -121,7 +121,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Rejection:
     """
     What PostgreSQL refuses in a statement, or would refuse whenever it ran.
     """

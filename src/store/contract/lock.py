@@ -13,6 +13,7 @@ from pathlib import Path
 from store.contract import schema, text
 from store.contract.database import WRITTEN_FROM, Connection
 from store.contract.derive import Derived, derive
+from store.contract.files import listed
 from store.contract.findings import Finding
 from store.contract.project import Project, finding_of
 from store.errors import CannotAnalyse, ContractFileError, QueryFileError
@@ -74,7 +75,7 @@ def leftovers(project: Project, files: Mapping[Path, str]) -> list[Path]:
     """
     Return the contracts whose .sql file is gone. A file that `store lock` has not written is nobody's to delete.
     """
-    found = sorted(set(project.contracts.glob("*.contract")) - set(files))
+    found = [path for path in listed(project.contracts) if path not in files]
     return [path for path in found if path.read_bytes().startswith(text.HEAD.encode())]
 
 

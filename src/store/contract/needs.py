@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from store.contract.bodies import walk
 from store.contract.catalog import Catalog, Relation
 from store.contract.facts import Need
+from store.contract.functions import Function
 from store.contract.nodes import Node, regclass
 
 _FIRST_BIT = 7  # what PostgreSQL adds to an attribute's number, so that system columns fit
@@ -27,24 +29,31 @@ def needs(query: Node, catalog: Catalog) -> frozenset[Need]:
     rights of whoever calls them are followed where they are SQL; the others are named as 'unknown'.
     """
     found: set[Need] = set()
-    seen: set[int] = set()
-    waiting = [query]
-    while waiting:
+
+    def calls(statement: Node) -> set[int]:
         called: set[int] = set()
-        for node in waiting.pop().below:
+        for node in statement.below:
             if node.tag == "RTEPERMISSIONINFO" and (relation := catalog.relations.get(node["relid"])) is not None:
-                found.update(_of_table(node, relation))
-                found.update(_of_writing(node, relation, catalog))
                 called |= relation.functions if _is_stored(node) else set()
             elif node.function:
                 called.add(node.function)
-                found.update(_of_sequence(node, catalog))
-        for oid in called - seen:
-            seen.add(oid)
-            found.update(_of_function(oid, catalog))
-            function = catalog.functions.get(oid)
-            waiting += (function.bodies or ()) if function is not None and not function.is_definer else ()
+        return called
+
+    for function, statements in walk(query, catalog, calls, enters=lambda one: not one.is_definer):
+        if function is not None:
+            found.update(_of_function(function))
+        for each in statements:
+            found.update(_of_statement(each, catalog))
     return frozenset(found)
+
+
+def _of_statement(statement: Node, catalog: Catalog) -> Iterator[Need]:
+    for node in statement.below:
+        if node.tag == "RTEPERMISSIONINFO" and (relation := catalog.relations.get(node["relid"])) is not None:
+            yield from _of_table(node, relation)
+            yield from _of_writing(node, relation, catalog)
+        elif node.function:
+            yield from _of_sequence(node, catalog)
 
 
 def _of_table(permission: Node, relation: Relation) -> Iterator[Need]:
@@ -82,9 +91,8 @@ def _of_sequence(call: Node, catalog: Catalog) -> Iterator[Need]:
             yield Need("sequence", sequence.spelled, _OF_SEQUENCES[function.name])
 
 
-def _of_function(oid: int, catalog: Catalog) -> Iterator[Need]:
-    function = catalog.functions.get(oid)
-    if function is not None and not function.is_built_in:
+def _of_function(function: Function) -> Iterator[Need]:
+    if not function.is_built_in:
         yield Need("function", function.signature, "EXECUTE")
         if function.bodies is None and not function.is_definer:
             yield Need("function", function.signature, "unknown")

@@ -8,24 +8,29 @@ a node nobody knows is a Node like any other.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
-from typing import Any, TypeGuard
+from collections.abc import Mapping
+from functools import lru_cache, partial
+from typing import Any, Literal, TypeGuard
 
-# A blank or a bracket inside a name carries a backslash; the bytes of a constant stand in square brackets behind their number.
-_WORD = r"(?:[^\s(){}\\]++|\\.)++"
+_WORD = r"[^ (){}]++"
 _NUMBERS = r"\([bixo][ \d-]*\)"  # bitmapset; lists of integers, of transaction ids and of OIDs
-_FIELD = rf":{_WORD} (?:{_NUMBERS}|{_WORD}(?: \[[ \d-]*\])?)"
-# One piece is a name with all the plain values behind it, closed where nothing else follows: most come back again and again.
-_PIECE = re.compile(rf"\{{{_WORD}(?: {_FIELD})*+\}}?|{_FIELD}(?: {_FIELD})*+|{_NUMBERS}|{_WORD}|[()}}]", re.DOTALL)
-_FIELDS = re.compile(_FIELD, re.DOTALL)
+_BYTES = r" \[[ \d-]*\]"  # those of a constant stand behind their number
+# Between two nodes stand fields with plain values, the name of the field that the next node belongs to, lists, and ends.
+_STEP = re.compile(rf":([^ ]++) ({_WORD}(?:{_BYTES})?|{_NUMBERS})|({_WORD}|{_NUMBERS}|[()}}])")
+# A blank or a bracket inside a name carries a backslash. Until all is read it is half a surrogate, which no text has in it.
+_ESCAPED = re.compile(r"\\([\x00-\x7f])")
+_HIDDEN = {code: 0xDC00 + code for code in range(128)}
+_SHOWN = {hidden: code for code, hidden in _HIDDEN.items()}
 # Left out before it is read: other names for tables and columns, and, so that what is alike looks alike, places in the text.
-_ALIASES = re.compile(r"\{ALIAS (?:[^\\}]++|\\.)*+\}", re.DOTALL)
+_ALIASES = re.compile(r"\{ALIAS [^}]*\}")
 _PLACES = re.compile(r"location \d+")
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _INTEGER = re.compile(r"-?\d+")
 _REGCLASS = 2205
+_DEEPEST = 500  # nodes and lists
 _WORDS = {"<>": None, "true": True, "false": False}
+
+_Step = tuple[Literal["open", "close", "value", "name", "fields"], Any]
+"""What is read next: the start of a node or a list, and who makes it; an end; a value; a name whose value follows; fields."""
 
 
 class Node(dict[str, Any]):
@@ -33,34 +38,39 @@ class Node(dict[str, Any]):
     One node: its fields by name, None for those it has not.
     """
 
-    __slots__ = ("_below", "children", "function", "tag")
+    __slots__ = ("_below", "_called", "children", "function", "tag")
 
     def __init__(self, tag: str, fields: Mapping[str, Any] | None = None) -> None:
         super().__init__(fields or {})
         self.tag = tag
-        self.function = self.called()
+        calls: int | None = self.get("funcid") or self.get("opfuncid") or self.get("aggfnoid") or self.get("winfnoid")
+        self.function = calls or 0
         """The OID of the function, operator's function, aggregate or window function that it calls; 0 where it calls none."""
         self.children: list[Node] = []
         """The nodes directly below, through any lists."""
-        self._below: list[Node] = []
+        self._below: list[Node] | None = None
+        self._called: frozenset[int] | None = None
 
     @property
     def below(self) -> list[Node]:
         """
         The node and everything below it, in no order that means anything.
         """
-        if not self._below:
+        if self._below is None:
             found: list[Node] = [self]
             for one in found:
                 found.extend(one.children)
             self._below = found
         return self._below
 
-    def called(self) -> int:
+    @property
+    def called(self) -> frozenset[int]:
         """
-        Return what `function` is by its fields.
+        The functions that these call, by OID.
         """
-        return self["funcid"] or self["opfuncid"] or self["aggfnoid"] or self["winfnoid"] or 0
+        if self._called is None:
+            self._called = frozenset(one.function for one in self.below if one.function)
+        return self._called
 
     def __missing__(self, field: str) -> None:
         return None
@@ -76,9 +86,34 @@ class Node(dict[str, Any]):
 def read(text: str) -> Any:
     """
     Return the tree: Nodes, lists, numbers, truth values, words and None. Nobody changes it: what is alike in it is one object.
+
+    Raises RecursionError where it is so deep that who walks it by recursion would.
     """
-    pieces = iter(_PIECE.findall(_ALIASES.sub("<>", _PLACES.sub("location -1", text))))
-    return _value(next(pieces), pieces)
+    top = node = Node("")
+    values: list[Any] | None = None  # the innermost list that is open in the node
+    name = "all"
+    around: list[tuple[Node, list[Any] | None]] = []
+    start, *pieces = _prepared(text).split("{")  # and not by an expression: it is megabytes
+    for steps in (_between(start), *map(_steps, pieces)):
+        for kind, value in steps:
+            if kind == "fields":
+                node.update(value)
+            elif kind == "name":
+                name = value
+            elif kind == "close":
+                node, values = around.pop()
+            elif kind == "value":
+                _put(value, node, name, values)
+            else:
+                made: Node | list[Any] = value()
+                _put(made, node, name, values)
+                around.append((node, values))
+                node, values = (made, None) if isinstance(made, Node) else (node, made)
+        if len(around) > _DEEPEST:
+            raise RecursionError
+    if around:
+        raise ValueError("the node text ends inside a node or a list")
+    return top["all"]
 
 
 def queries_of(text: str) -> list[Node]:
@@ -105,51 +140,68 @@ def regclass(node: Node) -> int:
     return int.from_bytes(node["constvalue"][:4], "little")
 
 
-def _value(piece: str, pieces: Iterator[str]) -> Any:
-    if piece == "(":
-        return _list(pieces)
-    if piece[0] != "{":
-        return _scalar(piece)
-    return _whole(piece) if piece[-1] == "}" else _node(piece, pieces)
+def _put(value: Any, node: Node, name: str, values: list[Any] | None) -> None:
+    if values is None:
+        node[name] = value
+    else:
+        values.append(value)
+    if isinstance(value, Node):
+        node.children.append(value)
 
 
-def _node(head: str, pieces: Iterator[str]) -> Node:
-    tag, _, fields = head[1:].partition(" ")
-    node = Node(tag, _fields(fields))
-    for piece in pieces:
-        if piece == "}":
-            node.function = node.called()
-            return node
-        if " " in piece:
-            node.update(_fields(piece))
-        else:
-            node[piece[1:]] = value = _value(next(pieces), pieces)
-            _adopt(node, value)
-    raise ValueError("the node text ends inside a node")
-
-
-def _list(pieces: Iterator[str]) -> list[Any]:
-    found: list[Any] = []
-    for piece in pieces:
-        if piece == ")":
-            return found
-        found.append(_value(piece, pieces))
-    raise ValueError("the node text ends inside a list")
+def _prepared(text: str) -> str:
+    if "\\" in text:
+        text = _ESCAPED.sub(lambda found: found[1].translate(_HIDDEN), text)
+    return _ALIASES.sub("<>", _PLACES.sub("location -1", text))
 
 
 @lru_cache(maxsize=10_000)
-def _whole(piece: str) -> Node:
+def _steps(piece: str) -> tuple[_Step, ...]:
+    """
+    Return what stands between the bracket that opens a node and the next one: the same pieces come back again and again.
+    """
+    head, is_closed, rest = piece.partition("}")
+    if not is_closed:
+        return _opening(head)
+    return (*_whole(head), *_between(rest))
+
+
+@lru_cache(maxsize=10_000)
+def _whole(head: str) -> tuple[_Step, ...]:
     """
     Return a node that has no nodes in it.
     """
-    tag, _, fields = piece[1:-1].partition(" ")
-    return Node(tag, _fields(fields))
+    (kind, make), *more = _opening(head)
+    return ((kind, make), *more, ("close", None)) if more else (("value", make()),)
 
 
 @lru_cache(maxsize=10_000)
-def _fields(piece: str) -> dict[str, Any]:
-    pairs = (field[1:].split(" ", 1) for field in _FIELDS.findall(piece))
-    return {name: _scalar(value) for name, value in pairs}
+def _opening(head: str) -> tuple[_Step, ...]:
+    tag, _, rest = head.partition(" ")
+    steps = _between(rest)
+    if steps and steps[0][0] == "fields":
+        return (("open", partial(Node, tag, steps[0][1])), *steps[1:])
+    return (("open", partial(Node, tag)), *steps)
+
+
+@lru_cache(maxsize=10_000)
+def _between(text: str) -> tuple[_Step, ...]:
+    found: list[_Step] = []
+    fields: dict[str, Any] = {}
+    for name, value, other in _STEP.findall(text):
+        if name:
+            if not fields:
+                found.append(("fields", fields))
+            fields[name] = _scalar(value)
+            continue
+        fields = {}
+        if other == "(":
+            found.append(("open", list))
+        elif other in {")", "}"}:
+            found.append(("close", None))
+        else:
+            found.append(("name", other[1:]) if other[0] == ":" else ("value", _scalar(other)))
+    return tuple(found)
 
 
 @lru_cache(maxsize=10_000)
@@ -164,15 +216,7 @@ def _scalar(piece: str) -> Any:
         return int(piece)
     if piece.startswith('"') and piece.endswith('"') and len(piece) > 1:
         piece = piece[1:-1]
-    return _ESCAPE.sub(r"\1", piece)
-
-
-def _adopt(node: Node, value: Any) -> None:
-    if isinstance(value, Node):
-        node.children.append(value)
-    elif _is_list(value):
-        for one in value:
-            _adopt(node, one)
+    return piece.translate(_SHOWN)
 
 
 def _is_list(value: object) -> TypeGuard[list[Any]]:

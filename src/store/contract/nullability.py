@@ -113,7 +113,7 @@ class Prover:
         here = scope.up(var["varlevelsup"] or 0)
         if here is None:
             return False
-        own = Node("VAR", {**var, "varlevelsup": 0})
+        own = Node("VAR", {**var, "varlevelsup": 0}) if var["varlevelsup"] else var
         if key_of(own) in here.known:
             return True
         entry = here.entry(var["varno"])

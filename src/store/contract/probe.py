@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from store import _files
 from store._queries import Statement
-from store.contract import digest, pytypes, text
+from store.contract import digest, files, pytypes, schema
 from store.contract.facts import Facts
 from store.contract.text import Stanza
 from store.errors import ContractFileError, SchemaDiffers
@@ -92,14 +92,13 @@ def contracts() -> dict[str, Stanza]:
     Return the contracts of this distribution by query. Raises ContractFileError.
     """
     found: dict[str, Stanza] = {}
-    for path in sorted((_files.folder("sql") / "contracts").glob("*.contract")):
-        if path.name == "schema.contract":
+    for path in files.listed(_files.folder("sql") / "contracts"):
+        if path.name == schema.FILE:
             continue
         try:
-            stanzas = text.parse(path.read_text(encoding="utf-8"), path)
+            found |= files.read(path).by_query
         except (OSError, UnicodeDecodeError) as error:
             raise ContractFileError(f"{path}: cannot be read: install the distribution again") from error
-        found |= {f"{path.stem}.{each.name}": each for each in stanzas}
     return found
 
 

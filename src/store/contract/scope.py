@@ -38,7 +38,10 @@ class Scope:
         """
         Return the scope of a query that stands in this one, the same whenever it is asked for.
         """
-        return self._inner.setdefault(id(query), Scope(query, self, self.catalog))
+        found = self._inner.get(id(query))
+        if found is None:
+            found = self._inner[id(query)] = Scope(query, self, self.catalog)
+        return found
 
     def up(self, levels: int) -> Scope | None:
         """
@@ -66,7 +69,11 @@ class Scope:
         """
         Return the expression of a column of the answer; of a set operation it stands for its arms only by its type.
         """
-        return next((one["expr"] for one in self.targets() if one["resno"] == number and not one["resjunk"]), None)
+        return self._outputs.get(number)
+
+    @cached_property
+    def _outputs(self) -> dict[int, Node]:
+        return {one["resno"]: one["expr"] for one in reversed(self.targets()) if not one["resjunk"]}
 
     def source(self, entry: Node) -> Scope | None:
         """

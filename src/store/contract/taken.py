@@ -9,7 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from store._queries import Statement, Taken
-from store.contract import digest, schema, text
+from store.contract import digest, files, schema
+from store.contract.files import ContractFile
 from store.contract.schema import Schema
 from store.contract.text import Stanza
 from store.errors import ContractFileError
@@ -37,10 +38,10 @@ class Contracts:
         """
         found = self._taken.get(statement)
         if found is None:
-            found = self._taken[statement] = self._read(statement)
+            found = self._taken[statement] = self._of_text(statement)
         return found
 
-    def _read(self, statement: Statement) -> Mapping[str, Taken]:
+    def _of_text(self, statement: Statement) -> Mapping[str, Taken]:
         stanza = self._of_query(statement)
         facts = stanza.texts.get(statement.label) if stanza else None
         if facts is None or {each.name for each in facts.parameters} != set(statement.parameters):
@@ -53,22 +54,19 @@ class Contracts:
     def _of_query(self, statement: Statement) -> Stanza | None:
         if statement.full_name not in self._fresh:
             if statement.domain not in self._files:
-                self._files[statement.domain] = self._of_file(statement.domain)
-            stanza = self._files[statement.domain].get(statement.name)
+                file = self._read(f"{statement.domain}.contract")
+                self._files[statement.domain] = file.by_query if file else {}
+            stanza = self._files[statement.domain].get(statement.full_name)
             is_fresh = stanza is not None and stanza.digest == digest.of_statement(statement)
             self._fresh[statement.full_name] = stanza if is_fresh else None
         return self._fresh[statement.full_name]
 
-    def _of_file(self, domain: str) -> Mapping[str, Stanza]:
-        path = self._folder / f"{domain}.contract"
-        try:
-            return {each.name: each for each in text.parse(path.read_text(encoding="utf-8"), path)}
-        except (OSError, UnicodeDecodeError, ContractFileError):
-            return {}
-
     def _of_schema(self) -> Schema | None:
-        path = self._folder / schema.FILE
+        file = self._read(schema.FILE)
+        return file.schema if file else None
+
+    def _read(self, name: str) -> ContractFile | None:
         try:
-            return schema.parse(path.read_text(encoding="utf-8"), path)
+            return files.read(self._folder / name)
         except (OSError, UnicodeDecodeError, ContractFileError):
             return None

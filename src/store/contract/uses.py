@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from store._queries import Statement
-from store.contract import text
+from store.contract import files
 from store.contract.facts import Facts
 from store.contract.project import Project
 from store.errors import ContractFileError, NotFound
@@ -83,10 +83,10 @@ def _contracts(project: Project) -> dict[str, Facts]:
     for domain in sorted({each.domain for each in project.statements}):
         path = project.contract_of(domain)
         try:
-            stanzas = text.parse(path.read_text(encoding="utf-8"), path)
+            file = files.read(path)
         except (OSError, UnicodeDecodeError):
             raise ContractFileError(f"{path}:1: there is no contract: write it with `{_command(project)}`") from None
-        found |= {f"{domain}.{each.name}": facts for each in stanzas if (facts := each.whole) is not None}
+        found |= {name: facts for name, each in file.by_query.items() if (facts := each.whole) is not None}
     return found
 
 

@@ -5,6 +5,7 @@ What a query touches without naming it: the bodies of the SQL functions it calls
 from __future__ import annotations
 
 from store.contract import access
+from store.contract.bodies import walk
 from store.contract.catalog import Catalog
 from store.contract.facts import DELETED
 from store.contract.nodes import Node
@@ -17,18 +18,12 @@ def via(query: Node, catalog: Catalog) -> tuple[str, ...]:
     Functions are followed through those that they call; the bodies of other languages than SQL, and triggers, are not.
     """
     found: dict[tuple[str, str], set[str]] = {}
-    seen: set[int] = set()
-    waiting = [query]
-    while waiting:
-        one = waiting.pop()
-        for name, verb, items in access.cascades(one, catalog):
-            found.setdefault((name, verb), set()).update(items)
-        for oid in access.called_oids(one, catalog) - seen:
-            seen.add(oid)
-            function = catalog.functions[oid]
-            for body in function.bodies or ():
-                waiting.append(body)
-                for verb, names in _of_body(body, catalog).items():
+    for function, statements in walk(query, catalog, lambda one: access.called_oids(one, catalog), enters=lambda _: True):
+        for one in statements:
+            for name, verb, items in access.cascades(one, catalog):
+                found.setdefault((name, verb), set()).update(items)
+            if function is not None:
+                for verb, names in _of_body(one, catalog).items():
                     found.setdefault((access.named(function), verb), set()).update(names)
     return tuple(sorted(f"{name}: {verb} {', '.join(sorted(names))}" for (name, verb), names in found.items() if names))
 

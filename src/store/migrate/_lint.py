@@ -20,7 +20,7 @@ from store.migrate import _fingerprint, _preflight, _rules, _squawk
 from store.migrate._beside import ledger, manifest_line
 from store.migrate._fill import Filler
 from store.migrate._folder import MANIFEST, Folder, SqlMigration, read
-from store.migrate._rules import Finding
+from store.migrate._rules import Breach
 from store.migrate._scratch import Scratch, schemas
 from store.migrate._trace import Effect, Refused, trace
 from store.migrate._weigh import Size, weighed
@@ -38,13 +38,13 @@ class Review:
     `unfilled` names the tables for which no rows were found: what happens to their rows is not seen.
     """
 
-    findings: list[Finding]
+    findings: list[Breach]
     ledgers: dict[str, str]
     manifest: list[str]
     unfilled: list[str]
 
     @property
-    def errors(self) -> list[Finding]:
+    def errors(self) -> list[Breach]:
         """
         The findings that refuse a migration.
         """
@@ -61,7 +61,7 @@ def review(scratch: Scratch, folder: Path, sizes: Mapping[str, Size] | None = No
     """
     contents = readable(folder)
     _preflight.target(contents, after, [migration.id for migration in contents.migrations], said="--after ")
-    found: list[Finding] = []
+    found: list[Breach] = []
     ledgers: dict[str, str] = {}
     manifest: list[str] = []
     with scratch.database() as connection:
@@ -100,7 +100,7 @@ def readable(path: Path) -> Folder:
 
 def examine(
     connection: psycopg.Connection[Any], migration: SqlMigration, sizes: Mapping[str, Size] | None = None
-) -> tuple[list[Finding], list[Effect] | None]:
+) -> tuple[list[Breach], list[Effect] | None]:
     """
     Apply one migration and return what is to be said about it, and what each statement did; None where PostgreSQL refused it.
     """
@@ -210,7 +210,7 @@ def _rollback(connection: psycopg.Connection[Any], migration: SqlMigration) -> l
     return effects
 
 
-def _disproved(finding: Finding, effects: Sequence[Effect]) -> bool:
+def _disproved(finding: Breach, effects: Sequence[Effect]) -> bool:
     # Text cannot see that a validated CHECK spares SET NOT NULL its scan; the trace did.
     if finding.rule not in _squawk.SEEN_BY_TRACE:
         return False
@@ -218,7 +218,7 @@ def _disproved(finding: Finding, effects: Sequence[Effect]) -> bool:
     return bool(there) and not any(effect.scans or effect.rewrites for effect in there)
 
 
-def _allowed(file: str, text: str, found: Iterable[Finding]) -> list[Finding]:
+def _allowed(file: str, text: str, found: Iterable[Breach]) -> list[Breach]:
     # What is allowed is one rule of one file, with a reason; allowing what is not there is an error.
     kept = set(found)
     for match in _ALLOW.finditer(text):

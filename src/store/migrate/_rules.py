@@ -20,7 +20,7 @@ Severity = Literal["error", "warning"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Finding:
+class Breach:
     """
     One thing to look at: where, which rule, why, and what to write instead.
     """
@@ -134,7 +134,7 @@ _TEXT = {
 }
 
 
-def of_effect(file: str, effect: Effect, *, batch: bool = False) -> Iterator[Finding]:
+def of_effect(file: str, effect: Effect, *, batch: bool = False) -> Iterator[Breach]:
     """
     Yield what the trace shows of one statement; a batch may change rows, that is what it is for.
     """
@@ -145,12 +145,12 @@ def of_effect(file: str, effect: Effect, *, batch: bool = False) -> Iterator[Fin
         yield told(rule, file, statement.line, subject, _safe(rule, effect))
 
 
-def told(rule: str, file: str, line: int, subject: str = "", safe: str = "") -> Finding:
+def told(rule: str, file: str, line: int, subject: str = "", safe: str = "") -> Breach:
     """
     Return a finding of one of our rules; `safe` is what fits better than the safe form of the rule.
     """
     known = OURS[rule]
-    return Finding(file, line, rule, known.severity, f"{subject}: {known.why}" if subject else known.why, safe or known.safe)
+    return Breach(file, line, rule, known.severity, f"{subject}: {known.why}" if subject else known.why, safe or known.safe)
 
 
 def _safe(rule: str, effect: Effect) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from store._distribution import missing_extra
 from store.errors import StoreError
-from store.migrate._rules import Finding, Severity
+from store.migrate._rules import Breach, Severity
 
 # What is off, and why: the runner sets the timeouts; a file is whole or not at all, and IF NOT EXISTS hides what is there;
 # a quantity may be an integer (int-key watches the keys); a new domain has no rows yet (ALTER DOMAIN is watched).
@@ -70,7 +70,7 @@ SEEN_BY_TRACE = frozenset({"adding-field-with-default", "adding-not-nullable-fie
 """Rules about work that the trace sees done, or not done."""
 
 
-def findings(file: str, text: str, *, transactional: bool = True) -> Iterator[Finding]:
+def findings(file: str, text: str, *, transactional: bool = True) -> Iterator[Breach]:
     """
     Yield what squawk says about a file, in our severities; no configuration of its own is read.
 
@@ -87,7 +87,7 @@ def findings(file: str, text: str, *, transactional: bool = True) -> Iterator[Fi
     for each in said:
         rule = each["rule_name"]
         severity, safe = RULES.get(rule, ("warning", each["help"] or _EXPAND))
-        yield Finding(file, each["line"] + 1, rule, severity, each["message"], safe)
+        yield Breach(file, each["line"] + 1, rule, severity, each["message"], safe)
 
 
 def _program() -> Path:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from store.migrate._rules import Finding
+from store.migrate._rules import Breach
 from store.migrate._trace import Effect
 
 SMALL = 10_000
@@ -56,7 +56,7 @@ class Size:
         return f"{self.rows:,.0f} rows, {number:.{0 if number >= 100 else 1}f} {_UNITS[unit]}"
 
 
-def weighed(finding: Finding, effects: Sequence[Effect], sizes: Mapping[str, Size]) -> Finding:
+def weighed(finding: Breach, effects: Sequence[Effect], sizes: Mapping[str, Size]) -> Breach:
     """
     Return a finding with the severity its tables deserve, and their sizes; as it is where they are not known, or do not matter.
     """

@@ -1,5 +1,5 @@
 """
-The gate of a rolling deploy: does the release that runs survive each pending migration, and what does the new one need?
+What is pending between two releases, and whether the one that runs survives it.
 
 Nothing is guessed from the text of a migration: each is applied to a throw-away database that has the schema of the release
 that runs, and PostgreSQL is asked anew about every query of both.
@@ -14,14 +14,14 @@ from typing import Any
 import psycopg
 
 from store.errors import MigrationError, MigrationFolderError, Refusal
+from store.gate._previous import Previous
+from store.gate._trial import Release, Trial
+from store.gate._verdict import Gate
 from store.migrate import _preflight
 from store.migrate._folder import Folder, SqlMigration, read
 from store.migrate._ledger import Last
 from store.migrate._lint import apply, foundation, readable
-from store.migrate._previous import Previous
 from store.migrate._scratch import Scratch
-from store.migrate._trial import Release, Trial
-from store.migrate._verdict import Gate
 
 
 def pending(previous: Previous, folder: Path) -> list[SqlMigration]:

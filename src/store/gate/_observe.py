@@ -14,12 +14,11 @@ import psycopg
 from store._queries import Statement
 from store.contract import places, plans
 from store.contract.analyse import analyse
-from store.contract.facts import Column, Facts
-from store.contract.facts import Finding as Refusal
+from store.contract.facts import Column, Facts, Rejection
 from store.contract.findings import Severity
 
 Rule = Literal["query-refused", "query-columns", "query-type", "query-null", "query-rows", "query-plan"]
-Seen = Facts | Refusal
+Seen = Facts | Rejection
 Key = tuple[str, str, tuple[str, ...]]
 
 # A COPY is of a reviewed .sql file; its text is asked about on a throw-away server, and no value ever enters it.
@@ -59,12 +58,12 @@ def observe(connection: psycopg.Connection[Any], statements: Sequence[Statement]
 
 
 def _planned(connection: psycopg.Connection[Any], text: Statement, answer: Seen, known: plans.Indexes) -> Seen:
-    if isinstance(answer, Refusal) or text.kind == "copy":
+    if isinstance(answer, Rejection) or text.kind == "copy":
         return answer
     try:
         found = plans.accesses(plans.explain(connection, text), known)
     except psycopg.Error as error:
-        return Refusal(error.sqlstate or "XX000", error.diag.message_primary or "PostgreSQL refused the plan")
+        return Rejection(error.sqlstate or "XX000", error.diag.message_primary or "PostgreSQL refused the plan")
     return replace(answer, plan=tuple(each.relation for each in found if each.verdict == "scan"))
 
 
@@ -92,7 +91,7 @@ def faults(statement: Statement, expected: Facts, seen: Seen) -> Iterator[Fault]
     """
     Yield what is not as `expected`: refused, other columns or types, None where there was none, None no longer taken.
     """
-    if isinstance(seen, Refusal):
+    if isinstance(seen, Rejection):
         told = places.finding(statement, seen.sqlstate, seen.message, seen.position).message
         yield Fault("query-refused", told.removeprefix(f"{statement.title}: "), seen.sqlstate)
         return

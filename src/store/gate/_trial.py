@@ -17,14 +17,15 @@ from store.contract.facts import Facts
 from store.contract.findings import Severity, shown
 from store.contract.project import finding_of
 from store.errors import QueryFileError
-from store.migrate import _behaviour, _fingerprint, _headers
+from store.gate import _behaviour
+from store.gate._observe import Fault, Key, Seen, faults, key, observe
+from store.gate._verdict import Gate, Need, Verdict
+from store.migrate import _fingerprint, _headers
 from store.migrate._beside import summary
 from store.migrate._folder import SqlMigration
 from store.migrate._lint import finish
-from store.migrate._observe import Fault, Key, Seen, faults, key, observe
 from store.migrate._scratch import schemas
 from store.migrate._trace import Effect, Refused, trace
-from store.migrate._verdict import Gate, Need, Verdict
 
 _log = logging.getLogger("store.migrate")
 _UNSAFE_ENUM = "55P04"  # a label of an enum is not to be used in the transaction that adds it
