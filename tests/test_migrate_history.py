@@ -246,6 +246,19 @@ def test_what_was_taken_back_leaves_no_fingerprint_behind(connect: Connect, fold
     assert third.fingerprint is None
 
 
+def test_redo_whose_second_half_fails_tells_the_first(connect: Connect, folder: Folder) -> None:
+    """
+    The migration is taken back by then, and the report says so.
+    """
+    migrate.up(connect, folder(_0001="CREATE SCHEMA t0001;"))
+    report = Report("redo")
+    with pytest.raises(MigrationError, match="SQLSTATE 22012"):
+        migrate.redo(connect, folder(_0001="CREATE SCHEMA t0001; SELECT 1 / 0;"), report=report)
+
+    assert [("0001_x", "down")] == [(step.id, step.operation) for step in report.applied]
+    assert ["0001_x"] == migrate.pending(connect, folder())
+
+
 def test_the_ledger_tells_who_what_and_how(
     connect: Connect, folder: Folder, empty_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

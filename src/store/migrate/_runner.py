@@ -125,7 +125,8 @@ def redo(connect: Connect, folder: Path, *, options: Options | None = None, repo
         adopt(session, contents)
         before = session.fingerprint()
         for migration in _chosen(contents, names):
-            report.applied += [_apply.take_back(session, migration), _apply.apply(session, migration)]
+            for half in (_apply.take_back, _apply.apply):  # each is told when it is stored: the second may fail
+                report.applied.append(half(session, migration))
         if session.fingerprint() != before:
             raise MigrationDrift(
                 f"{names[0]} was applied again, and the schema is not what it was before: is its rollback whole?"
