@@ -279,6 +279,22 @@ def test_an_error_of_the_server_is_not_swallowed(connect: Connect, folder: Calla
     assert ["0001_x"] == migrate.pending(connect, folder("SELECT 1;"))
 
 
+def test_a_name_that_postgresql_would_refuse_is_wrong_usage(empty_dsn: str, folder: Callable[..., Path]) -> None:
+    """
+    2, and not an error of ours.
+    """
+    place = str(folder("SELECT 1;"))
+    code, said, _ = store(empty_dsn, "up", "--folder", place, "--search-path", '"app')
+    done = subprocess.run(
+        [sys.executable, "-m", "store", "migrate", "up", "--folder", place, "--state-schema", "pg_mine"],
+        env=environment(empty_dsn), capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert (2, 2) == (code, done.returncode)
+    assert said.startswith('--search-path: "app is no list of schemas')
+    assert "not pg_, which" in done.stderr
+
+
 # --- what the database or its role has set ---------------------------------------------------------------------------
 
 

@@ -81,8 +81,8 @@ def _seconds(text: str | float) -> float:
 
 
 def _identifier(text: str) -> str:
-    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", text):
-        message = "a name in lower case: letters, digits, underscores"
+    if not re.fullmatch(r"(?!pg_)[a-z_][a-z0-9_]{0,62}", text):
+        message = "a name in lower case: letters, digits, underscores; not pg_, which PostgreSQL keeps for itself"
         raise typer.BadParameter(message)
     return text
 

@@ -251,6 +251,8 @@ def prepare(connection: psycopg.Connection[Any], options: Options, *, writes: bo
 def settle(connection: psycopg.Connection[Any], search_path: str, what: str = "") -> None:
     """
     Give a session the settings of a runner, whatever the database, the role or the file before it have set.
+
+    Raises SettingsError for a path that is none.
     """
     knows_endless = connection.info.server_version >= _connection.MIN_TRANSACTION_TIMEOUT_VERSION
     query = _SESSION + (_ENDLESS if knows_endless else "")
@@ -259,7 +261,10 @@ def settle(connection: psycopg.Connection[Any], search_path: str, what: str = ""
     try:
         _reset(connection, query + _NOTICING, values)
     except psycopg.errors.InvalidParameterValue:
-        _reset(connection, query, values)
+        try:
+            _reset(connection, query, values)
+        except psycopg.errors.InvalidParameterValue:
+            raise SettingsError(f'--search-path: {search_path} is no list of schemas: app, "My App"') from None
         _log.warning("this server cannot notice a lost client: a killed runner's statement goes on until it ends")
 
 
