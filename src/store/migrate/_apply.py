@@ -161,9 +161,8 @@ class _Work:
     def _done(self) -> None:
         after = self.session.fingerprint()
         self.step.duration_ms = self.clock.ms()
-        with self.session.connection.pipeline():  # what the two write is one message
-            self.record()
-            self.session.ledger.write(replace(self.entry, after=after), "done", self.step)
+        self.record()
+        self.session.ledger.write(replace(self.entry, after=after), "done", self.step)
 
 
 def _run(session: Session, file: SqlFile, entry: Entry, record: Record, *, outside: bool) -> Step:

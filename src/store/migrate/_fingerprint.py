@@ -290,10 +290,8 @@ def difference(expected: Sequence[str], found: Sequence[str]) -> list[str]:
 def _read(connection: psycopg.Connection[Any], schemas: Sequence[str]) -> list[str]:
     # Set and set back instead of a savepoint: who reads within a transaction leaves no subtransaction behind.
     wanted = _PINNED | {_NAMED: json.dumps(list(schemas))}
-    with connection.pipeline():
-        changed = connection.execute(_SET, (list(wanted), list(wanted.values())))
-        described = connection.execute(_LINES, prepare=True)
-    found = described.fetchall()
+    changed = connection.execute(_SET, (list(wanted), list(wanted.values()))).fetchall()
+    found = connection.execute(_LINES, prepare=True).fetchall()
     if before := {name: value for name, value, _ in changed if value or name != _NAMED}:
         connection.execute(_SET, (list(before), list(before.values())))
     return sorted(_line(*row) for row in found)

@@ -269,9 +269,8 @@ def settle(connection: psycopg.Connection[Any], search_path: str, what: str = ""
 
 
 def _reset(connection: psycopg.Connection[Any], query: LiteralString, values: tuple[bytes, str]) -> None:
-    with connection.pipeline():
-        connection.execute("RESET ALL")
-        connection.execute(query, values)
+    connection.execute("RESET ALL")
+    connection.execute(query, values)
 
 
 def _refuse_read_only(connection: psycopg.Connection[Any]) -> None:
