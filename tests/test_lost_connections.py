@@ -4,12 +4,8 @@ Connections that fall silent or are cut: what is known to be stored, what is not
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +19,8 @@ from store.errors import CommitUnknown, StoreError, TransactionAborted, Unavaila
 from tests.both import both, colours, lasting
 from tests.databases import Connection, TestServer
 from tests.samples import product, settings
+from tests.waiting import stopped
 from tests.wire import proxy
-
-
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    """
-    Stop a backend for the length of a block: its socket stays open, and nothing is answered. At most for 20 s, so that a test
-    fails and does not hang.
-    """
-    os.kill(pid, signal.SIGSTOP)
-    limit = threading.Timer(20, os.kill, (pid, signal.SIGCONT))
-    limit.start()
-    try:
-        yield
-    finally:
-        limit.cancel()
-        os.kill(pid, signal.SIGCONT)
 
 
 @colours

@@ -5,6 +5,7 @@ Migrations: every one whole or not at all, one runner at a time, and no repair b
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from psycopg.conninfo import conninfo_to_dict
 from store import migrate
 from store.errors import MigrationError, Unavailable
 from tests.databases import Connection, TestServer
+from tests.waiting import stopped, until
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 
@@ -438,6 +440,29 @@ def test_killed_runner_leaves_no_lock(connect: Connect, folder: Folder, empty_ds
 
     assert migrate.up(connect, place, options=migrate.Options(lock_wait=20)) == ["0002_x"]
     assert schemas(connect) == ["t0001", "t0002"]
+
+
+def test_ctrl_c_is_told_as_such_when_the_connection_goes_with_it(connect: Connect, folder: Folder, empty_dsn: str) -> None:
+    """
+    The driver cancels the statement at Ctrl-C, and what comes of that is not what happened.
+    """
+    place = folder(_0001="SELECT pg_sleep(60);")
+    command = [sys.executable, "-m", "store", "migrate", "up", "--json", "--folder", str(place)]
+    with (
+        subprocess.Popen(command, env=os.environ | {"DATABASE_URL": empty_dsn}, stdout=subprocess.PIPE, text=True) as process,
+        connect() as connection,
+    ):
+        connection.autocommit = True
+        asleep = "SELECT pid FROM pg_catalog.pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+        until(lambda: connection.execute(asleep).fetchone(), "the file to sleep")
+        ((pid,),) = connection.execute(asleep)
+        with stopped(pid):
+            process.send_signal(signal.SIGINT)
+            time.sleep(1)  # for the driver to send its cancel, which the stopped backend keeps
+            connection.execute("SELECT pg_terminate_backend(%s)", (pid,))
+        output, _ = process.communicate(timeout=60)
+
+    assert (5, "interrupted") == (process.returncode, json.loads(output)["error"]["message"].partition(":")[0]), output
 
 
 def test_files_are_utf8_whatever_the_locale(connect: Connect, folder: Folder, empty_dsn: str) -> None:

@@ -4,9 +4,12 @@ Two at once, in a known order: the one waits for a lock, and the other goes on. 
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -60,3 +63,19 @@ def beside(connect_admin: Connection, call: Callable[[], Any], then: Callable[[]
 def _waiting(connection: Connection) -> int:
     ((count,),) = connection.execute(_WAITING.encode()).fetchall()
     return int(count)
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """
+    Stop a backend for the length of a block: its socket stays open, and nothing is answered. At most for 20 s, so that a test
+    fails and does not hang.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    limit = threading.Timer(20, os.kill, (pid, signal.SIGCONT))
+    limit.start()
+    try:
+        yield
+    finally:
+        limit.cancel()
+        os.kill(pid, signal.SIGCONT)
