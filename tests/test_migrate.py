@@ -442,25 +442,34 @@ def test_killed_runner_leaves_no_lock(connect: Connect, folder: Folder, empty_ds
     assert schemas(connect) == ["t0001", "t0002"]
 
 
-def test_ctrl_c_is_told_as_such_when_the_connection_goes_with_it(connect: Connect, folder: Folder, empty_dsn: str) -> None:
+@pytest.mark.parametrize("text", ["SELECT 1;", "SELECT pg_sleep(1);"], ids=["before the file", "behind the file"])
+def test_ctrl_c_is_told_as_such_when_the_connection_goes_with_it(
+    connect: Connect, folder: Folder, empty_dsn: str, text: str
+) -> None:
     """
     The driver cancels the statement at Ctrl-C, and what comes of that is not what happened.
     """
-    place = folder(_0001="SELECT pg_sleep(60);")
+    place = folder(_0001="CREATE SCHEMA t; CREATE TABLE t.a (id bigint); CREATE VIEW t.v AS SELECT id FROM t.a;")
+    migrate.up(connect, place)
+    folder(_0002=text)
     command = [sys.executable, "-m", "store", "migrate", "up", "--json", "--folder", str(place)]
-    with (
-        subprocess.Popen(command, env=os.environ | {"DATABASE_URL": empty_dsn}, stdout=subprocess.PIPE, text=True) as process,
-        connect() as connection,
-    ):
-        connection.autocommit = True
-        asleep = "SELECT pid FROM pg_catalog.pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
-        until(lambda: connection.execute(asleep).fetchone(), "the file to sleep")
-        ((pid,),) = connection.execute(asleep)
-        with stopped(pid):
-            process.send_signal(signal.SIGINT)
-            time.sleep(1)  # for the driver to send its cancel, which the stopped backend keeps
-            connection.execute("SELECT pg_terminate_backend(%s)", (pid,))
-        output, _ = process.communicate(timeout=60)
+    waits = "SELECT pid FROM pg_catalog.pg_stat_activity WHERE datname = current_database() AND "
+    with connect() as connection, connect() as holder:
+        connection.autocommit, holder.autocommit = True, False
+        if "sleep" not in text:
+            holder.execute("LOCK TABLE t.a")
+        process = subprocess.Popen(command, env=os.environ | {"DATABASE_URL": empty_dsn}, stdout=subprocess.PIPE, text=True)
+        with process:
+            if "sleep" in text:
+                until(lambda: connection.execute(f"{waits} wait_event = 'PgSleep'").fetchone(), "the file to sleep")
+                holder.execute("LOCK TABLE t.a")
+            until(lambda: connection.execute(f"{waits} wait_event_type = 'Lock'").fetchone(), "the fingerprint to wait")
+            ((pid,),) = connection.execute(f"{waits} wait_event_type = 'Lock'")
+            with stopped(pid):
+                process.send_signal(signal.SIGINT)
+                time.sleep(1)  # for the driver to send its cancel, which the stopped backend keeps
+                connection.execute("SELECT pg_terminate_backend(%s)", (pid,))
+            output, _ = process.communicate(timeout=60)
 
     assert (5, "interrupted") == (process.returncode, json.loads(output)["error"]["message"].partition(":")[0]), output
 

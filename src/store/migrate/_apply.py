@@ -19,7 +19,7 @@ from store.migrate._folder import Repeatable, SqlFile, SqlMigration
 from store.migrate._ledger import Entry
 from store.migrate._report import Clock, Step
 from store.migrate._retry import retried
-from store.migrate._session import WAY_OUT, Session, was_interrupted
+from store.migrate._session import WAY_OUT, Session
 
 Record = Callable[[], None]
 
@@ -186,9 +186,6 @@ def _told(work: _Work) -> Generator[None]:
     try:
         yield
     except psycopg.Error as error:
-        if was_interrupted(error):
-            work.note(None)
-            raise KeyboardInterrupt from None
         line = work.line(error)
         failure = _failure(work, error, line)
         work.note(failure, line)

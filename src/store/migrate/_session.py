@@ -288,19 +288,12 @@ def translated() -> Generator[None]:
     """
     try:
         yield
-    except psycopg.Error as error:
-        if was_interrupted(error):
-            raise KeyboardInterrupt from None
-        if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+    except psycopg.OperationalError as error:
+        if error.sqlstate is None:
             raise Unavailable(_lost(error)) from None
         raise _store_error(error) from None
-
-
-def was_interrupted(error: BaseException) -> bool:
-    """
-    Whether an error stands in the place of a Ctrl-C: the driver cancels the statement then, and that may fail.
-    """
-    return isinstance(error.__context__, KeyboardInterrupt)
+    except psycopg.Error as error:
+        raise _store_error(error) from None
 
 
 def _lost(error: psycopg.Error) -> str:
