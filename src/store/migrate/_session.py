@@ -256,7 +256,7 @@ def settle(connection: psycopg.Connection[Any], search_path: str, what: str = ""
     """
     knows_endless = connection.info.server_version >= _connection.MIN_TRANSACTION_TIMEOUT_VERSION
     query = _SESSION + (_ENDLESS if knows_endless else "")
-    # The path as bytes: RESET ALL, in the same message, may give the session an encoding that the driver does not know of yet.
+    # The path as bytes: RESET ALL may give the session an encoding that lacks characters of it.
     values = (search_path.encode(), f"{APPLICATION}{what}"[:63])
     try:
         _reset(connection, query + _NOTICING, values)
