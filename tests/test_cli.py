@@ -24,6 +24,7 @@ from store import embedded
 from store.cli import app
 from store.cli._later import Later
 from tests.faults import faults
+from tests.waiting import unmeasured
 
 MIGRATIONS = sorted(
     path.stem
@@ -498,7 +499,7 @@ def test_sigterm_leaves_no_server(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "store", "check", "--db"],
         cwd=tmp_path,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env=unmeasured(TMPDIR=str(tmp_path)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -28,6 +28,7 @@ from store import embedded, migrate
 from store.cli._migrate_commands import app
 from store.errors import MigrationError
 from tests.databases import Connection, TestServer
+from tests.waiting import unmeasured
 
 ROOT = Path(__file__).resolve().parents[1]
 Connect = Callable[[], Connection]
@@ -146,7 +147,9 @@ def test_ctrl_c_at_any_moment(
     command = [sys.executable, "-X", "importtime", "-m", "store", "migrate", "up", "--folder", str(place)]
     said = tmp_path / "stderr"
     with said.open("w") as sink:
-        process = subprocess.Popen(command, env=environment(empty_dsn), stdout=subprocess.PIPE, stderr=sink, text=True)
+        process = subprocess.Popen(
+            command, env=unmeasured(DATABASE_URL=empty_dsn), stdout=subprocess.PIPE, stderr=sink, text=True
+        )
     # When the modules are read, what follows is the command itself.
     while not re.search(r"\| *store\.cli\n", said.read_text(encoding="utf-8")):
         assert process.poll() is None

@@ -65,6 +65,14 @@ def _waiting(connection: Connection) -> int:
     return int(count)
 
 
+def unmeasured(**more: str) -> dict[str, str]:
+    """
+    Return the environment of a process that a signal may interrupt anywhere: coverage takes a lock at moments, and would never
+    get it again.
+    """
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")} | more
+
+
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
     """
