@@ -4,6 +4,7 @@ The command line: one module a group of commands, no logic of its own.
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 import typer
@@ -114,5 +115,6 @@ def run() -> int:
     """
     Run the command line and return its exit code.
     """
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())  # what it says of a cancelled statement, we say
     app(prog_name="store")
     return 0
