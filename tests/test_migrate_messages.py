@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 import typer
 
@@ -22,6 +23,7 @@ from store.cli._output import counted
 from store.errors import MigrationError, MigrationFolderError, MigrationHistoryError, MigrationLocked, MigrationResumable
 from store.migrate import Options, Report, _lock
 from store.migrate._fingerprint import fingerprint
+from store.migrate._session import translated
 from tests.databases import Connection
 from tests.migrations import write
 from tests.waiting import until
@@ -201,6 +203,17 @@ def test_who_is_cancelled_between_two_files_failed(connect: Connect, place: Path
 
     assert [(5, "StatementCancelled"), (10, "Unavailable")] == [each[:2] for each in found]
     assert found[1][2] == "PostgreSQL cannot be reached, or the connection was lost before anything was to be stored."
+
+
+def test_an_interruption_is_not_hidden_by_what_came_of_it() -> None:
+    """
+    A connection that was interrupted anywhere refuses the next statement, which is no failure of the server.
+    """
+    with pytest.raises(KeyboardInterrupt), translated():
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise psycopg.OperationalError("sending query failed: another command is already in progress") from None
 
 
 def test_unlock_says_whom_it_ended_and_what_stays(connect: Connect, empty_dsn: str) -> None:

@@ -289,6 +289,8 @@ def translated() -> Generator[None]:
     try:
         yield
     except psycopg.OperationalError as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None  # what a statement said that came behind the interrupted one
         if error.sqlstate is None:
             raise Unavailable(_lost(error)) from None
         raise _store_error(error) from None
