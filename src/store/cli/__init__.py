@@ -78,7 +78,7 @@ _COMMANDS = {
     ),
     "stats": ("scale:stats_app", "How large the database is, as its planner sees it; no value of a row."),
 }
-"""Where each command is, and the first paragraph of its help as it stands there."""
+"""Where each command is, and how its help begins there."""
 
 
 app = typer.Typer(

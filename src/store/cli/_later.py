@@ -45,7 +45,7 @@ class Later(TyperCommand):
 def listed(package: str, commands: Mapping[str, tuple[str, str]]) -> type[TyperGroup]:
     """
     Return the class of a group of such commands: for each name where it is in the package, `module:attribute`, and what the
-    list says of it, the first paragraph of its help.
+    list says of it, whole sentences that its help begins with.
     """
 
     class Listed(TyperGroup):
