@@ -458,7 +458,8 @@ def test_ctrl_c_is_told_as_such_when_the_connection_goes_with_it(
         connection.autocommit, holder.autocommit = True, False
         if "sleep" not in text:
             holder.execute("LOCK TABLE t.a")
-        process = subprocess.Popen(command, env=os.environ | {"DATABASE_URL": empty_dsn}, stdout=subprocess.PIPE, text=True)
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(command, env=os.environ | {"DATABASE_URL": empty_dsn}, stdout=pipe, stderr=pipe, text=True)
         with process:
             if "sleep" in text:
                 until(lambda: connection.execute(f"{waits} wait_event = 'PgSleep'").fetchone(), "the file to sleep")
@@ -469,9 +470,10 @@ def test_ctrl_c_is_told_as_such_when_the_connection_goes_with_it(
                 process.send_signal(signal.SIGINT)
                 time.sleep(1)  # for the driver to send its cancel, which the stopped backend keeps
                 connection.execute("SELECT pg_terminate_backend(%s)", (pid,))
-            output, _ = process.communicate(timeout=60)
+            output, errors = process.communicate(timeout=60)
 
     assert (5, "interrupted") == (process.returncode, json.loads(output)["error"]["message"].partition(":")[0]), output
+    assert "closing connection" not in errors  # which the driver would say
 
 
 def test_files_are_utf8_whatever_the_locale(connect: Connect, folder: Folder, empty_dsn: str) -> None:
